@@ -1,0 +1,110 @@
+//! A snapshot as a table that DataFusion can scan.
+//!
+//! The scan is a pure function of the snapshot: which files are read follows from the filters, and nothing is listed,
+//! opened or guessed. Filters are pushed into the Parquet reader, which applies them to the rows exactly.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use catalogs::{CatalogSnapshot, CatalogStore, DataFile};
+use datafusion::{
+    arrow::datatypes::SchemaRef,
+    catalog::{Session, TableProvider},
+    common::{Statistics, stats::Precision},
+    datasource::{
+        listing::PartitionedFile,
+        physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource, parquet::CachedParquetFileReaderFactory},
+        source::DataSourceExec,
+    },
+    error::Result,
+    execution::object_store::ObjectStoreUrl,
+    logical_expr::{Expr, TableProviderFilterPushDown, TableType, utils::conjunction},
+    physical_plan::ExecutionPlan,
+};
+
+use crate::region;
+
+/// One catalogue snapshot, scanned by its exact column names.
+#[derive(Debug)]
+pub(crate) struct SnapshotTable {
+    snapshot: Arc<CatalogSnapshot>,
+}
+
+impl SnapshotTable {
+    pub(crate) fn new(snapshot: Arc<CatalogSnapshot>) -> Self {
+        Self { snapshot }
+    }
+
+    /// The files that rows matching the filters can be in.
+    fn files(&self, filters: &[Expr]) -> Vec<&DataFile> {
+        match self.snapshot.position() {
+            Some(position) => {
+                let coverage = region::coverage_of(filters, position);
+                self.snapshot.select(&coverage).collect()
+            }
+            None => self.snapshot.files().iter().collect(),
+        }
+    }
+}
+
+#[async_trait]
+impl TableProvider for SnapshotTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.snapshot.schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let store = self.snapshot.store();
+        let url = object_store_url(store)?;
+        session.runtime_env().register_object_store(url.as_ref(), store.objects());
+        let files = self.files(filters);
+        let rows = files.iter().map(|file| file.rows as usize).sum();
+        let bytes = files.iter().map(|file| file.bytes as usize).sum();
+        let entries = files
+            .into_iter()
+            .map(|file| PartitionedFile::new(format!("{}/{}", self.snapshot.root(), file.path), file.bytes));
+        let groups = FileGroup::new(entries.collect()).split_files(session.config().target_partitions());
+        let footers = session.runtime_env().cache_manager.get_file_metadata_cache();
+        let mut source = ParquetSource::new(self.schema())
+            .with_pushdown_filters(true)
+            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store.objects(), footers)));
+        if let Some(filter) = conjunction(filters.to_vec()) {
+            let schema = datafusion::common::DFSchema::try_from(self.schema())?;
+            source = source.with_predicate(session.create_physical_expr(filter, &schema)?);
+        }
+        let statistics = Statistics {
+            num_rows: Precision::Exact(rows),
+            total_byte_size: Precision::Inexact(bytes),
+            ..Statistics::new_unknown(&self.schema())
+        };
+        let scan = FileScanConfigBuilder::new(url, Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(scan))
+    }
+}
+
+/// The name of a store inside the engine: its objects are registered under a host made from its URL.
+fn object_store_url(store: &CatalogStore) -> Result<ObjectStoreUrl> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    store.url().hash(&mut hasher);
+    ObjectStoreUrl::parse(format!("almagest://{:016x}", hasher.finish()))
+}

@@ -1,0 +1,28 @@
+//! Queries run for somebody.
+//!
+//! A door hands over a [`QueryRequest`]; this room gives it a name, looks up the tables that are served at this moment,
+//! has the engine plan it, and returns an [`Answer`] whose rows are computed while they are read. [`formats`] turns an
+//! answer into VOTable or CSV in constant memory.
+//!
+//! ```text
+//!   QueryRequest ─▶ Jobs::run ─▶ Answer { columns, rows } ─▶ Encoded: bytes
+//!                      │ generation moved? read the list, open what is new
+//! ```
+//! What this room never does: it speaks no protocol, and it never tells the outside what a fault of ours was: the cause is
+//! in the log, under the name that the outside gets.
+
+pub mod formats;
+
+mod answer;
+mod error;
+mod id;
+mod run;
+mod served;
+
+pub use answer::{Answer, AnswerRows};
+pub use catalogs::ColumnMeta;
+pub use engine::{Language, Mistake};
+pub use error::JobError;
+pub use id::{FaultId, JobId};
+pub use run::{Jobs, QueryRequest};
+pub use served::ServedTable;

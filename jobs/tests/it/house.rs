@@ -1,0 +1,107 @@
+//! A whole house in a temporary folder: store, metadata database, engine, jobs. Shared by the tests of the doors.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Schema, SchemaRef},
+};
+use catalogs::{
+    CatalogError, CatalogStore, PositionColumns, StoreOptions,
+    import::{self, Batches, ImportPlan, RowSource},
+};
+use engine::{Engine, EngineOptions};
+use jobs::Jobs;
+use metadata::{Metadata, Publication};
+use tempfile::TempDir;
+
+pub struct House {
+    pub folder: TempDir,
+    pub metadata: Metadata,
+    pub store: CatalogStore,
+    pub jobs: Arc<Jobs>,
+}
+
+impl House {
+    /// A house with no table.
+    pub async fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let metadata = Metadata::open(&format!("sqlite:{}/almagest.db", folder.path().display())).await.unwrap();
+        let url = folder.path().join("catalogues").display().to_string();
+        let store = CatalogStore::open(&StoreOptions { url, ..StoreOptions::default() }).unwrap();
+        let engine = Engine::new(EngineOptions { memory: 256 << 20, threads: 2 }).unwrap();
+        let jobs = Arc::new(Jobs::new(engine, metadata.clone(), store.clone()));
+        Self { folder, metadata, store, jobs }
+    }
+
+    /// A house with the table `demo.stars` of `rows` stars.
+    pub async fn with_stars(rows: i64) -> Self {
+        let house = Self::empty().await;
+        house.publish("demo.stars", stars(rows)).await;
+        house
+    }
+
+    /// Imports rows as the next version of a table and publishes it. Returns the folder of the catalogue.
+    pub async fn publish(&self, name: &str, rows: RecordBatch) -> String {
+        let root = format!("{name}/{}", self.metadata.generation().await.unwrap());
+        let description = Some("Stars of the tests, <none> real".to_owned());
+        let plan = ImportPlan {
+            name: name.to_owned(),
+            position: PositionColumns::recognise(&rows.schema()),
+            description: description.clone(),
+            max_rows: 1000,
+            memory: 16 << 20,
+        };
+        let sources: Vec<Box<dyn RowSource>> = vec![Box::new(Given(rows))];
+        let (snapshot, _) = import::run(&self.store, &root, sources, plan, Arc::new(|_| {})).await.unwrap();
+        let publication = Publication {
+            name: name.parse().unwrap(),
+            root: root.clone(),
+            snapshot: snapshot.id().to_owned(),
+            rows: snapshot.rows(),
+            description,
+        };
+        self.metadata.publish(&publication).await.unwrap();
+        root
+    }
+}
+
+/// Stars along a line at declination 5°, 0.01° apart from right ascension 10° on. Each third has no magnitude.
+pub fn stars(rows: i64) -> RecordBatch {
+    let degrees = |name: &str, ucd: &str| {
+        let metadata = [("vo:unit", "deg"), ("vo:ucd", ucd), ("vo:description", "Position <ICRS>")];
+        Field::new(name, DataType::Float64, false)
+            .with_metadata(metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into())
+    };
+    let schema = Schema::new(vec![
+        Field::new("id", DataType::Int64, false),
+        degrees("ra", "pos.eq.ra;meta.main"),
+        degrees("dec", "pos.eq.dec;meta.main"),
+        Field::new("mag", DataType::Float32, true),
+        Field::new("name", DataType::Utf8, true),
+    ]);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(0..rows)),
+        Arc::new(Float64Array::from_iter_values((0..rows).map(|row| 10.0 + row as f64 / 100.0))),
+        Arc::new(Float64Array::from_iter_values((0..rows).map(|_| 5.0))),
+        Arc::new(Float32Array::from_iter((0..rows).map(|row| (row % 3 != 2).then_some(15.0 + row as f32 / 2.0)))),
+        Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("star, no {row}")))),
+    ];
+    RecordBatch::try_new(Arc::new(schema), columns).unwrap()
+}
+
+struct Given(RecordBatch);
+
+impl RowSource for Given {
+    fn name(&self) -> String {
+        "given rows".to_owned()
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn batches(&self) -> Result<Batches<'_>, CatalogError> {
+        Ok(Box::new(std::iter::once(Ok(self.0.clone()))))
+    }
+}

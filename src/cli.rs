@@ -1,0 +1,313 @@
+//! What may be typed after `almagest`: the tree of sub-commands, their flags and their help.
+//!
+//! Text becomes types here, once: a command is handed arguments that are already known to be well formed, and everything
+//! that is not is refused by clap with exit status 2. Nothing is read, opened or started in this file, so that
+//! `almagest --help` answers at once.
+
+use std::path::PathBuf;
+
+use catalogs::TableName;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+
+/// Publishes astronomical catalogues: HEALPix-partitioned Parquet, queried in ADQL, served by TAP and Arrow Flight SQL.
+#[derive(Debug, Parser)]
+#[command(
+    name = "almagest",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = TOP_EXAMPLES
+)]
+pub(crate) struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    /// What is to be done.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The flags that every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct GlobalArgs {
+    /// The configuration file; without it $ALMAGEST_CONFIG, then ./almagest.toml if there is one
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// How much is logged to stderr: off, error, warn, info, debug, trace, or directives such as `info,engine=debug`
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// How a line of the log looks: human or json
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
+}
+
+/// What `almagest` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a demo sky, import it, serve it, and print lines to paste into a client
+    #[command(after_help = QUICKSTART_EXAMPLES)]
+    Quickstart(QuickstartArgs),
+    /// Serve the catalogues over TAP (HTTP) and Arrow Flight SQL until SIGTERM or Ctrl-C
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve,
+    /// Import Parquet or CSV files as a catalogue
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
+    /// Run one query here, without a server, and write its answer
+    #[command(after_help = QUERY_EXAMPLES)]
+    Query(QueryArgs),
+    /// Write a demo sky to a file, the same for the same seed
+    #[command(after_help = GENERATE_EXAMPLES)]
+    Generate(GenerateArgs),
+    /// See which catalogues there are
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
+    /// Print the configuration in force and where each value comes from
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config(ConfigArgs),
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+}
+
+/// `almagest quickstart`
+#[derive(Debug, Args)]
+pub(crate) struct QuickstartArgs {
+    /// How many stars the demo sky has, 200_000 at first; galaxies and observations follow in proportion
+    #[arg(long, value_name = "N", value_parser = rows)]
+    pub(crate) rows: Option<u64>,
+    /// The local folder that keeps the data; a second start finds it there
+    #[arg(long, value_name = "DIR", default_value = "almagest-data", value_parser = local_folder, value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
+    /// The seed of the sky, 1 at first: the same seed makes the same rows
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Make and import the sky, then end instead of serving it
+    #[arg(long)]
+    pub(crate) no_serve: bool,
+}
+
+/// `almagest import`
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The table to make
+    #[arg(long, value_name = "SCHEMA.NAME")]
+    pub(crate) table: TableName,
+    /// The files to read: Parquet (.parquet), CSV (.csv) or TSV (.tsv)
+    #[arg(required = true, value_name = "SOURCE", value_hint = ValueHint::FilePath)]
+    pub(crate) sources: Vec<PathBuf>,
+    /// The column of right ascension in degrees; without it, the usual names are tried
+    #[arg(long, value_name = "COLUMN", requires = "dec")]
+    pub(crate) ra: Option<String>,
+    /// The column of declination in degrees
+    #[arg(long, value_name = "COLUMN", requires = "ra")]
+    pub(crate) dec: Option<String>,
+    /// The table has no positions: it is kept in the order of its rows
+    #[arg(long, conflicts_with_all = ["ra", "dec"])]
+    pub(crate) no_sky: bool,
+    /// Publish over a table of this name; without it, an existing table is refused
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+/// `almagest query`
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("query").required(true).args(["text", "file"]))]
+pub(crate) struct QueryArgs {
+    /// The query
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// Read the query from a file, `-` for stdin
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// The language of the query
+    #[arg(long, value_enum, default_value_t = Language::Adql)]
+    pub(crate) lang: Language,
+    /// The format of the answer
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
+    pub(crate) format: AnswerFormat,
+    /// At most so many rows; without it, query.default_maxrec of the configuration
+    #[arg(long, value_name = "N", value_parser = rows)]
+    pub(crate) maxrec: Option<u64>,
+    /// Write the answer to a file instead of stdout
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// The languages of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// ADQL 2.1, the language of the Virtual Observatory
+    Adql,
+    /// The engine's own SQL
+    Sql,
+}
+
+/// The formats of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnswerFormat {
+    /// Aligned columns for a person
+    Table,
+    /// Comma-separated values with a header line
+    Csv,
+    /// VOTable 1.4 (TABLEDATA)
+    Votable,
+}
+
+/// `almagest generate`
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// Which sky
+    #[arg(value_enum)]
+    pub(crate) sky: DemoSky,
+    /// How many stars the sky has; galaxies are a quarter as many, observations a thousandth (100 to 20,000)
+    #[arg(long, value_name = "N", value_parser = some_rows)]
+    pub(crate) rows: u64,
+    /// The seed of the sky: the same seed makes the same rows
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The file to write; its name ends in .parquet or .csv and says the format
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
+}
+
+/// The skies that can be generated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoSky {
+    /// Stars along a galactic plane and in clusters, with astrometry and photometry
+    Stars,
+    /// Galaxies, part of which lie within 0.3 arcseconds of a star
+    Galaxies,
+    /// A log of observations
+    Observations,
+}
+
+/// `almagest catalog`
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogCommand {
+    /// The tables, with their rows and sizes
+    List(CatalogListArgs),
+    /// The columns of one table and what is known of them
+    Show(CatalogShowArgs),
+}
+
+/// `almagest catalog list`
+#[derive(Debug, Args)]
+pub(crate) struct CatalogListArgs {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `almagest catalog show`
+#[derive(Debug, Args)]
+pub(crate) struct CatalogShowArgs {
+    /// The table
+    #[arg(value_name = "SCHEMA.NAME")]
+    pub(crate) table: TableName,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `almagest config`
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Print every key with its default and its meaning: a complete file to start from
+    #[arg(long)]
+    pub(crate) default: bool,
+}
+
+/// `almagest completions`
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// The script that completes `almagest` in a shell.
+pub(crate) fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+    // Into memory first: clap_complete panics where its writer fails, and a closed pipe is no reason to.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "almagest", &mut script);
+    script
+}
+
+/// A number of rows, in which `_` may group the digits.
+fn rows(text: &str) -> Result<u64, String> {
+    crate::config::grouped_digits(text)
+        .ok_or_else(|| "a number of rows is digits, such as 200000 or 200_000".to_owned())
+}
+
+/// A number of rows of which there must be one.
+fn some_rows(text: &str) -> Result<u64, String> {
+    rows(text).and_then(|rows| match rows {
+        0 => Err("a sky has at least one row".to_owned()),
+        rows => Ok(rows),
+    })
+}
+
+/// A folder of this machine, and not the URL of an object store.
+fn local_folder(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains("://") {
+        return Err("the data of a quickstart are kept in a local folder".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  almagest quickstart
+  almagest import --table survey.stars stars.parquet
+  almagest query 'SELECT TOP 5 * FROM survey.stars'
+  almagest serve
+
+Every key of almagest.toml can also be set as ALMAGEST__SECTION__KEY in the environment;
+`almagest config --default` lists them. Data go to stdout, messages to stderr.
+Exit status: 0 success, 1 failure, 2 a command line or a configuration that is not understood.";
+
+const QUICKSTART_EXAMPLES: &str = "\
+Examples:
+  almagest quickstart
+  almagest quickstart --rows 5_000_000 --dir /tmp/sky
+  almagest quickstart --no-serve";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  almagest serve
+  almagest --config /etc/almagest.toml --log-format json serve
+  ALMAGEST__HTTP__LISTEN=127.0.0.1:9000 almagest serve";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  almagest import --table survey.stars stars.parquet
+  almagest import --table survey.galaxies --ra alpha --dec delta part1.csv part2.csv
+  almagest import --table survey.stars --replace stars-v2.parquet";
+
+const QUERY_EXAMPLES: &str = "\
+Examples:
+  almagest query 'SELECT COUNT(*) FROM survey.stars'
+  almagest query --format votable -o cone.vot \\
+    \"SELECT * FROM survey.stars WHERE 1=CONTAINS(POINT(ra, dec), CIRCLE(10.68, 41.27, 0.5))\"
+  almagest query -f long-query.adql --format csv --maxrec 100";
+
+const GENERATE_EXAMPLES: &str = "\
+Examples:
+  almagest generate stars --rows 1_000_000 --out stars.parquet
+  almagest generate galaxies --rows 10_000 --seed 7 --out galaxies.csv";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  almagest config
+  almagest config --default > almagest.toml
+
+Secrets are printed as *** only.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  almagest completions bash > ~/.local/share/bash-completion/completions/almagest
+  almagest completions zsh > ~/.zfunc/_almagest
+  almagest completions fish > ~/.config/fish/completions/almagest.fish";

@@ -1,0 +1,12 @@
+//! What each sub-command does: one file a command, each a `run` that wires the rooms together and nothing more.
+//!
+//! A command gets a configuration that is already complete and arguments that are already types. It writes data to
+//! [`crate::output::stdout`], says everything else on stderr, and returns a [`Failure`](crate::failure::Failure) where it
+//! fails: no command ends the process itself.
+
+pub(crate) mod catalog;
+pub(crate) mod generate;
+pub(crate) mod import;
+pub(crate) mod query;
+pub(crate) mod quickstart;
+pub(crate) mod serve;

@@ -1,0 +1,151 @@
+//! `almagest quickstart`: from nothing to a served sky.
+//!
+//! The sky is generated straight into the importer, with no file between them. A table that is published already is kept,
+//! so a second start is up at once, and one that was interrupted goes on with the table it had not finished.
+
+use std::io::Write;
+
+use arrow::datatypes::SchemaRef;
+use catalogs::{
+    CatalogError, PositionColumns, TableName,
+    import::{Batches, RowSource},
+};
+use demo_sky::{DemoSky, Table};
+use metadata::PublishedTable;
+
+use super::{import, serve};
+use crate::{cli::QuickstartArgs, config::Config, failure::Failure, output, wiring};
+
+const USUAL_STARS: u64 = 200_000;
+const USUAL_SEED: u64 = 1;
+
+/// Makes, imports and serves a demo sky.
+pub(crate) async fn run(config: Config, args: QuickstartArgs) -> Result<(), Failure> {
+    make_sky(&config, &args).await?;
+    if args.no_serve {
+        return Ok(());
+    }
+    serve::serve(&config, || greet(&config)).await
+}
+
+async fn make_sky(config: &Config, args: &QuickstartArgs) -> Result<(), Failure> {
+    let (store, metadata) = (wiring::store(config)?, wiring::metadata(config).await?);
+    let published = metadata.tables().await?;
+    let sky = chosen_sky(&published, args)?;
+    for table in Table::ALL {
+        let name: TableName = table.name().parse()?;
+        if published.iter().any(|existing| existing.name == name) {
+            continue;
+        }
+        let source = Box::new(Rows { sky, table });
+        // The log has frames without a position, so it is a table like any other.
+        let position = match table {
+            Table::Observations => None,
+            _ => PositionColumns::recognise(&source.schema()),
+        };
+        let description = description(sky, table);
+        import::publish(config, &store, &metadata, name, vec![source], position, Some(description)).await?;
+    }
+    Ok(())
+}
+
+/// The sky that the flags ask for, or the one that is there. Another one than that is not put over it.
+fn chosen_sky(published: &[PublishedTable], args: &QuickstartArgs) -> Result<DemoSky, Failure> {
+    let rows =
+        |table: Table| published.iter().find(|known| known.name.to_string() == table.name()).map(|known| known.rows);
+    let wanted = DemoSky { seed: args.seed.unwrap_or(USUAL_SEED), rows: args.rows.unwrap_or(USUAL_STARS) };
+    let Some(stars) = rows(Table::Stars) else { return Ok(wanted) };
+    let told = published.iter().find(|known| known.name.to_string() == Table::Stars.name());
+    let found = told.and_then(|known| known.description.as_deref()).and_then(seed_in).unwrap_or(USUAL_SEED);
+    let there = DemoSky { seed: found, rows: stars };
+    let same = args.rows.is_none_or(|rows| rows == stars) && args.seed.is_none_or(|seed| seed == found);
+    if same {
+        return Ok(there);
+    }
+    Err(Failure::Refused(format!(
+        "{} holds a sky of {stars} stars with seed {found}; choose another --dir for another sky",
+        args.dir.display()
+    )))
+}
+
+const SEED: &str = "Demo sky with seed ";
+
+fn description(sky: DemoSky, table: Table) -> String {
+    let schema = DemoSky::schema(table);
+    let about = schema.metadata().get("vo:description").map_or("", String::as_str);
+    format!("{about} {SEED}{}.", sky.seed).trim_start().to_owned()
+}
+
+fn seed_in(description: &str) -> Option<u64> {
+    description.rsplit_once(SEED)?.1.trim_end_matches('.').parse().ok()
+}
+
+/// A generated table as the importer's input.
+struct Rows {
+    sky: DemoSky,
+    table: Table,
+}
+
+impl RowSource for Rows {
+    fn name(&self) -> String {
+        format!("the demo sky's {}", self.table)
+    }
+
+    fn schema(&self) -> SchemaRef {
+        DemoSky::schema(self.table)
+    }
+
+    fn batches(&self) -> Result<Batches<'_>, CatalogError> {
+        Ok(Box::new(self.sky.batches(self.table).map(Ok)))
+    }
+}
+
+/// What to paste where, once the doors are open.
+fn greet(config: &Config) -> Result<(), Failure> {
+    let tap = match &config.http.public_url {
+        Some(url) => url.as_str().to_owned(),
+        None => format!("http://{}", config.http.listen),
+    };
+    let flight = match &config.flight.public_url {
+        Some(url) => url.as_str().to_owned(),
+        None => format!("grpc://{}", config.flight.listen),
+    };
+    let text = format!(
+        r#"
+Almagest serves the demo sky: demo.stars, demo.galaxies, demo.observations. Ctrl-C ends it.
+
+A page for eyes      {tap}/
+
+curl                 curl -s {tap}/tap/sync -d LANG=ADQL -d FORMAT=csv --data-urlencode QUERY="SELECT TOP 5 source_id, ra, dec, phot_g_mean_mag FROM demo.stars WHERE 1=CONTAINS(POINT(ra, dec), CIRCLE(266.4, -29.0, 2))"
+
+pyvo                 import pyvo
+                     tap = pyvo.dal.TAPService("{tap}/tap")
+                     print(tap.run_sync("SELECT TOP 5 * FROM demo.galaxies WHERE z > 1").to_table())
+
+TOPCAT               VO > Table Access Protocol > TAP URL: {tap}/tap
+STILTS               stilts tapquery tapurl={tap}/tap sync=true adql="SELECT COUNT(*) AS n FROM demo.stars" omode=out ofmt=text
+
+ADBC                 import adbc_driver_flightsql.dbapi as flight
+                     with flight.connect("{flight}", autocommit=True) as archive, archive.cursor() as cursor:
+                         cursor.execute("SELECT source_id, ra, dec, parallax FROM demo.stars WHERE parallax > 10")
+                         print(cursor.fetch_arrow_table())
+
+"#
+    );
+    let mut out = output::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seed_of_a_sky_is_read_back_from_its_description() {
+        let sky = DemoSky { seed: 4711, rows: 10 };
+        for table in Table::ALL {
+            assert_eq!(seed_in(&description(sky, table)), Some(4711), "{table}");
+        }
+        assert_eq!(seed_in("a table of mine"), None);
+    }
+}

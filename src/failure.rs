@@ -1,0 +1,83 @@
+//! Why the command failed, in one sentence for the person who typed it, and the exit status that goes with it.
+//!
+//! `main` is the only place that prints a [`Failure`]. A failure of a room (an import, a query …) is carried as that room
+//! words it; what lies beneath it is logged at debug level and never printed.
+
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use catalogs::CatalogError;
+use engine::EngineError;
+use jobs::JobError;
+use metadata::MetadataError;
+
+use crate::config::ConfigError;
+
+/// Why `almagest` ends with another status than 0.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The configuration can't be read or says something that is not understood.
+    #[error(transparent)]
+    Configuration(#[from] ConfigError),
+    /// The threads that run everything could not be started.
+    #[error("the threads that run queries could not be started")]
+    Threads(#[source] io::Error),
+    /// The signals that end the service could not be listened to.
+    #[error("SIGTERM and SIGINT cannot be listened to")]
+    Signals(#[source] io::Error),
+    /// Stdout did not take what was written.
+    #[error("the output could not be written: {0}")]
+    Output(#[source] io::Error),
+    /// A server ended although nobody asked it to.
+    #[error("the {name} server stopped: {reason}")]
+    Server {
+        /// Which server.
+        name: &'static str,
+        /// Why, in its own words.
+        reason: String,
+    },
+    /// An address could not be listened on.
+    #[error("{address} cannot be listened on: {reason}")]
+    Listen {
+        /// The address of the configuration.
+        address: SocketAddr,
+        /// What the operating system says.
+        #[source]
+        reason: io::Error,
+    },
+    /// A file that was named on the command line could not be read or written.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        reason: String,
+    },
+    /// What was asked for does not fit what is there.
+    #[error("{0}")]
+    Refused(String),
+    /// A catalogue could not be read, written or imported.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The metadata database failed.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The engine could not be set up.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A query failed.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// Ctrl-C.
+    #[error("interrupted; nothing was changed")]
+    Interrupted,
+}
+
+impl Failure {
+    /// The status that the process ends with: 2 where the command line or the configuration is wrong, else 1.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Configuration(_) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}

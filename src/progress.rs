@@ -1,0 +1,60 @@
+//! How far an import is: a bar on a terminal, a plain line now and then elsewhere, always on stderr.
+
+use std::{
+    io::{IsTerminal, Write, stderr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use catalogs::import::Progress;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Between two plain lines.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// A listener that shows the progress of one table.
+pub(crate) fn shown(table: &str) -> Arc<dyn Fn(Progress) + Send + Sync> {
+    if stderr().is_terminal() { bar(table.to_owned()) } else { lines(table.to_owned()) }
+}
+
+fn bar(table: String) -> Arc<dyn Fn(Progress) + Send + Sync> {
+    let bar = ProgressBar::new(0);
+    // The template is a constant; were it wrong, the default one would do.
+    let style = ProgressStyle::with_template("{prefix} {msg:9} {bar:30} {human_pos}/{human_len} rows {per_sec} {eta}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_prefix(table);
+    Arc::new(move |progress| {
+        let (stage, done, total) = parts(progress);
+        bar.set_message(stage);
+        bar.set_length(total.unwrap_or(done));
+        bar.set_position(done);
+        if stage == "writing" && Some(done) == total {
+            bar.finish_and_clear();
+        }
+    })
+}
+
+fn lines(table: String) -> Arc<dyn Fn(Progress) + Send + Sync> {
+    let last = Mutex::new(Instant::now());
+    Arc::new(move |progress| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() < PAUSE {
+            return;
+        }
+        *last = Instant::now();
+        let (stage, done, total) = parts(progress);
+        // Where stderr is closed there is nobody to tell.
+        let _ = match total {
+            Some(total) => writeln!(stderr(), "{table}: {stage}, {done} of {total} rows"),
+            None => writeln!(stderr(), "{table}: {stage}, {done} rows"),
+        };
+    })
+}
+
+fn parts(progress: Progress) -> (&'static str, u64, Option<u64>) {
+    match progress {
+        Progress::Counted(rows) => ("counting", rows, None),
+        Progress::Moved(rows, total) => ("sorting", rows, Some(total)),
+        Progress::Written(rows, total) => ("writing", rows, Some(total)),
+    }
+}
