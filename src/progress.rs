@@ -1,13 +1,14 @@
 //! How far an import is: a bar on a terminal, a plain line now and then elsewhere, always on stderr.
 
 use std::{
+    fmt,
     io::{IsTerminal, Write, stderr},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use catalogs::import::Progress;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
 /// Between two plain lines.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -20,8 +21,12 @@ pub(crate) fn shown(table: &str) -> Arc<dyn Fn(Progress) + Send + Sync> {
 fn bar(table: String) -> Arc<dyn Fn(Progress) + Send + Sync> {
     let bar = ProgressBar::new(0);
     // The template is a constant; were it wrong, the default one would do.
-    let style = ProgressStyle::with_template("{prefix} {msg:9} {bar:30} {human_pos}/{human_len} rows {per_sec} {eta}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let style =
+        ProgressStyle::with_template("{prefix} {msg:9} {bar:30} {human_pos}/{human_len} rows, {rate}, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.with_key("rate", |state: &ProgressState, line: &mut dyn fmt::Write| {
+        let _ = write!(line, "{}/s", HumanCount(state.per_sec() as u64)); // a terminal that fails is nobody to tell
+    }));
     bar.set_prefix(table);
     Arc::new(move |progress| {
         let (stage, done, total) = parts(progress);
