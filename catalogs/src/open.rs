@@ -23,7 +23,9 @@ pub async fn open(store: &CatalogStore, root: &str) -> Result<CatalogSnapshot, C
             other => other,
         })
     };
-    let (properties, footer, manifest) = futures::try_join!(read(PROPERTIES), read(COMMON_METADATA), read(MANIFEST))?;
+    // At once, but judged in this order: where all are missing, the folder is no catalogue, whichever answer came first.
+    let (properties, footer, manifest) = futures::join!(read(PROPERTIES), read(COMMON_METADATA), read(MANIFEST));
+    let (properties, footer, manifest) = (properties?, footer?, manifest?);
     let properties = Properties::parse(&String::from_utf8_lossy(&properties));
     let schema = schema_of(footer)?;
     let position = match (properties.get("hats_col_ra"), properties.get("hats_col_dec")) {
