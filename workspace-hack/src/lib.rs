@@ -2,4 +2,4 @@
 //!
 //! Cargo compiles a dependency anew for each set of features that it is asked for, and DataFusion with it. Because every
 //! room depends on this crate, `cargo test -p engine` asks for the same sets as `cargo run` does, and nothing is built
-//! twice. `sky` is left out: its few dependencies are small, and it stays free of everything else.
+//! twice. `sky` depends on it in its tests only, so that as a library it stays free of everything else.
