@@ -1,10 +1,15 @@
 //! A cone: every point within an angle of a centre (ADQL's CIRCLE).
 //!
-//! Any radius from nothing to the whole sky; the rim belongs to the cone.
+//! Any radius from nothing to the whole sky; the rim belongs to the cone. A [`ConeTest`] is a cone made ready for many
+//! rows.
 
-use crate::angle::{Deg, Steradian, sin_cos};
+use crate::angle::{Deg, Rad, Steradian, sin_cos};
 use crate::error::SkyError;
-use crate::position::Position;
+use crate::position::{ON_BOUNDARY, Position};
+use crate::vector::UnitVector;
+
+/// How near to the rim a chord between two unit vectors leaves open on which side it ends: fifty times what rounding does.
+const DOUBT: f64 = 1e-14;
 
 /// Every point within `radius` of `center`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,10 +43,58 @@ impl Cone {
         self.center.is_within(self.radius, position)
     }
 
+    /// This cone made ready to be asked about many positions.
+    pub fn tester(&self) -> ConeTest {
+        let radius = Rad::from(self.radius).0 + ON_BOUNDARY.0;
+        let rim = 2.0 * (radius.min(std::f64::consts::PI) / 2.0).sin();
+        ConeTest {
+            cone: *self,
+            center: self.center.vector(),
+            highest: self.center.lat.deg() + self.radius.0 + 1e-12,
+            lowest: self.center.lat.deg() - self.radius.0 - 1e-12,
+            surely_within: (rim - DOUBT).max(0.0).powi(2),
+            surely_beyond: (rim + DOUBT).powi(2),
+        }
+    }
+
     /// 4π sin²(r/2), which does not cancel for small radii.
     pub fn area(&self) -> Steradian {
         let (half_sin, _) = sin_cos(Deg(self.radius.0 / 2.0));
         Steradian(4.0 * std::f64::consts::PI * half_sin * half_sin)
+    }
+}
+
+/// A cone made ready to be asked about many positions: the same answers as [`Cone::contains_position`], sooner.
+///
+/// Most rows are settled by their latitude or by a chord between unit vectors; the few so near to the rim that a chord
+/// can't tell are asked exactly.
+#[derive(Clone, Copy, Debug)]
+pub struct ConeTest {
+    cone: Cone,
+    center: UnitVector,
+    /// Latitudes in degrees, beyond which nothing is in the cone.
+    highest: f64,
+    lowest: f64,
+    /// Squares of chords: less is within, more is beyond, between is open.
+    surely_within: f64,
+    surely_beyond: f64,
+}
+
+impl ConeTest {
+    /// Whether the position lies in the cone or on its rim. `None` if the degrees are no position.
+    pub fn contains_deg(&self, lon: f64, lat: f64) -> Option<bool> {
+        let position = Position::from_deg(lon, lat).ok()?;
+        if lat > self.highest || lat < self.lowest {
+            return Some(false);
+        }
+        let chord2 = self.center.chord2(position.vector());
+        Some(if chord2 < self.surely_within {
+            true
+        } else if chord2 > self.surely_beyond {
+            false
+        } else {
+            self.cone.contains_position(position)
+        })
     }
 }
 
@@ -69,6 +122,15 @@ mod tests {
         let sky = cone(1.0, 2.0, 180.0);
         assert!(sky.contains_position(sky.center().antipode()));
         assert!((sky.area().0 - 4.0 * std::f64::consts::PI).abs() < 1e-14);
+    }
+
+    #[test]
+    fn a_test_of_degrees_that_are_no_position_has_no_answer() {
+        let test = cone(1.0, 2.0, 3.0).tester();
+        for (lon, lat) in [(f64::NAN, 2.0), (1.0, f64::NAN), (f64::INFINITY, 2.0), (1.0, 90.0_f64.next_up())] {
+            assert_eq!(test.contains_deg(lon, lat), None, "{lon} {lat}");
+        }
+        assert_eq!((test.contains_deg(-359.0, 5.0), test.contains_deg(1.0, 5.1)), (Some(true), Some(false)));
     }
 
     #[test]

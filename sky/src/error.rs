@@ -35,6 +35,14 @@ pub enum SkyError {
     /// Nothing to enclose.
     #[error("a polygon needs at least 3 different vertices, and this one has {0}")]
     TooFewVertices(usize),
+    /// More than can be compared with each other in good time.
+    #[error("a polygon may have at most {most} vertices, and this one has {got}")]
+    TooManyVertices {
+        /// The limit.
+        most: usize,
+        /// As given, repetitions included.
+        got: usize,
+    },
     /// No single great circle joins them.
     #[error(
         "vertices {from} and {to} of the polygon are opposite points of the sky, so no single great circle joins them: add a vertex between them"

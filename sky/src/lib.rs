@@ -22,7 +22,7 @@ pub mod text;
 pub mod vector;
 
 pub use angle::{Arcsec, Deg, Rad, SquareDeg, Steradian};
-pub use cone::Cone;
+pub use cone::{Cone, ConeTest};
 pub use coverage::Coverage;
 pub use error::SkyError;
 pub use healpix::{Order, Pixel};

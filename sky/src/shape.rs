@@ -51,8 +51,9 @@ impl Shape {
 
     /// Whether every point of `other` lies in this shape; a common boundary does not hinder it.
     ///
-    /// Exact to [`ON_BOUNDARY`](crate::position::ON_BOUNDARY), and between a MOC and another shape to a cell of order 29,
-    /// 0.4 mas.
+    /// Exact to [`ON_BOUNDARY`](crate::position::ON_BOUNDARY). Between a MOC and another shape the cells along the boundary
+    /// are followed down to order 29, 0.4 mas, but no more than 131,072 cells in all: where there are more, an overlap less
+    /// deep than a thousandth of the boundary's length may pass for a common boundary.
     pub fn contains(&self, other: &Shape) -> bool {
         relate::contains(self, other)
     }

@@ -98,7 +98,7 @@ impl SkyBox {
 
     /// The box as the polygon of its four corners, from the south-west counter-clockwise as seen from outside.
     ///
-    /// Refused for boxes that have no area, and for those of 180°, which have no corners.
+    /// Refused for boxes that have no area or are too thin for a polygon, and for those of 180°, which have no corners.
     pub fn to_polygon(&self) -> Result<Polygon, SkyError> {
         let corners = [(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)];
         let (w, h) = (self.half_width, self.half_height);

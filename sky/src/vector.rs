@@ -18,6 +18,9 @@ pub struct UnitVector(Xyz);
 impl UnitVector {
     /// The direction of `(x, y, z)`, whatever its length; `None` when it has none (zero or not finite).
     pub fn new(x: f64, y: f64, z: f64) -> Option<UnitVector> {
+        let largest = x.abs().max(y.abs()).max(z.abs());
+        // Squares of such numbers leave the range of doubles.
+        let [x, y, z] = if (1e-100..1e100).contains(&largest) { [x, y, z] } else { [x, y, z].map(|c| c / largest) };
         let length = norm([x, y, z]);
         (length > 0.0 && length.is_finite()).then(|| UnitVector([x / length, y / length, z / length]))
     }
@@ -132,4 +135,25 @@ pub(crate) fn scale(a: Xyz, factor: f64) -> Xyz {
 
 pub(crate) fn norm(a: Xyz) -> f64 {
     dot(a, a).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_direction_is_found_at_any_length_a_double_can_have() {
+        for length in [5e-324, 1e-200, 1e-99, 1.0, 1e99, 1e200, f64::MAX] {
+            assert_eq!(UnitVector::new(-length, 0.0, 0.0).unwrap().xyz(), [-1.0, 0.0, 0.0], "{length}");
+            let diagonal = UnitVector::new(length, length, -length).unwrap();
+            assert!((diagonal.x() - 1.0 / 3.0_f64.sqrt()).abs() < 1e-15 && diagonal.z() == -diagonal.x(), "{length}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_direction_is_no_unit_vector() {
+        for [x, y, z] in [[0.0; 3], [f64::NAN, 1.0, 0.0], [1e200, 1.0, f64::NAN], [f64::INFINITY, 0.0, 0.0]] {
+            assert_eq!(UnitVector::new(x, y, z), None, "{x} {y} {z}");
+        }
+    }
 }

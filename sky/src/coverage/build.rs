@@ -86,7 +86,7 @@ fn descend(region: &impl Region, detail: Detail) -> Coverage {
         };
         level = finer;
     }
-    level.pieces.into_iter().map(Piece::range).collect::<Coverage>().degrade(detail.max_ranges)
+    Coverage::of_sorted(level.pieces.into_iter().map(Piece::range)).degrade(detail.max_ranges)
 }
 
 /// Cells, in index order, outside which there is no point of the region: the neighbourhood of the middle of a small

@@ -40,7 +40,7 @@ impl Coverage {
             with_last = *with_next;
         }
         // Two border ranges that touch now are one.
-        result.into_iter().collect()
+        Coverage::of_sorted(result)
     }
 }
 
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     fn coverage(ranges: &[(u64, u64, bool)]) -> Coverage {
-        ranges.iter().map(|&(start, end, inside)| CoverageRange { start, end, inside }).collect()
+        Coverage::of_sorted(ranges.iter().map(|&(start, end, inside)| CoverageRange { start, end, inside }))
     }
 
     #[test]

@@ -4,7 +4,11 @@
 //! lie near enough, by the discs around the cells: none, and the cell is dropped; one that is covered entirely and so
 //! near that the angle reaches past the whole cell, and the cell is kept; otherwise its children are asked, and they
 //! look only at the children of what their parent found.
+//!
+//! Each cell carries its own list of what is near, and over a wide angle many cells are near many others: besides the
+//! number of ranges it is the number of such pairs that ends the descent. Ended early, the result is coarser, never less.
 
+use std::f64::consts::PI;
 use std::ops::Range;
 
 use super::{Coverage, CoverageRange, Detail, MARGIN};
@@ -15,29 +19,35 @@ use crate::vector::UnitVector;
 /// How many ranges a widened coverage may always have.
 const ALLOWANCE: usize = 256;
 
+/// How many pairs of a cell and a covered one near it may always be held, at 56 bytes each; and how many for each range
+/// that the widened coverage may have.
+const MOST_PAIRS: usize = 1 << 18;
+const PAIRS_A_RANGE: usize = 16;
+
 impl Coverage {
     /// A coverage of every point within `radius` of a point that this one may cover. What was inside stays inside; all
     /// that is added is border. It has at most 256 ranges, or as many as this one if that has more.
+    ///
+    /// A negative radius is none. One that is not a number says nothing, and may be any: the whole sky then.
     pub fn dilate(&self, radius: Rad) -> Coverage {
         let allowance = self.ranges.len().clamp(ALLOWANCE, Detail::MOST);
-        let reach = Reach { coverage: self, radius: radius.0.max(0.0) + MARGIN.0 };
-        let mut kept = Vec::new();
-        let mut pending = reach.base_cells(&mut kept);
+        let radius = if radius.0.is_nan() { PI } else { radius.0.max(0.0) };
+        let most_pairs = MOST_PAIRS.max(PAIRS_A_RANGE * allowance);
+        let reach = Reach { coverage: self, radius: radius + MARGIN.0, most_pairs };
+        let Level { mut kept, mut pending } = reach.base_cells();
         while !pending.is_empty() && kept.len() + pending.len() <= 2 * allowance {
-            let Some(finer) = reach.refine(&pending, &mut kept) else {
+            let Some(finer) = reach.refine(&pending) else {
                 break;
             };
-            pending = finer;
+            kept.extend(finer.kept);
+            pending = finer.pending;
         }
         kept.extend(pending.iter().map(|near| near.cell.pixel));
         kept.sort_unstable_by_key(|pixel| pixel.range().start);
-        let widened: Coverage = kept
-            .into_iter()
-            .map(|pixel| {
-                let cells = pixel.range();
-                CoverageRange { start: cells.start, end: cells.end, inside: false }
-            })
-            .collect();
+        let widened = Coverage::of_sorted(kept.into_iter().map(|pixel| {
+            let cells = pixel.range();
+            CoverageRange { start: cells.start, end: cells.end, inside: false }
+        }));
         self.union(&widened).degrade(allowance)
     }
 }
@@ -70,29 +80,46 @@ struct Near {
     covered: Vec<Covered>,
 }
 
+/// What has been found at one order.
+#[derive(Default)]
+struct Level {
+    /// Cells within reach as a whole.
+    kept: Vec<Pixel>,
+    pending: Vec<Near>,
+}
+
 /// The coverage that is widened, and by how much.
 struct Reach<'a> {
     coverage: &'a Coverage,
     radius: f64,
+    most_pairs: usize,
 }
 
 impl Reach<'_> {
-    fn base_cells(&self, kept: &mut Vec<Pixel>) -> Vec<Near> {
+    fn base_cells(&self) -> Level {
         let base = Pixel::base_cells();
         let covered: Vec<_> = base.iter().filter_map(|cell| self.covered(*cell)).collect();
-        base.into_iter().filter_map(|cell| self.ask(cell, &covered, kept)).collect()
+        let mut level = Level::default();
+        for cell in base {
+            self.ask(cell, &covered, &mut level);
+        }
+        level
     }
 
-    /// The undecided children of undecided cells; `None` at the finest order.
-    fn refine(&self, pending: &[Near], kept: &mut Vec<Pixel>) -> Option<Vec<Near>> {
-        let mut finer = Vec::with_capacity(2 * pending.len());
+    /// What becomes of undecided cells one order below; `None` at the finest order, and where it would be too many pairs.
+    fn refine(&self, pending: &[Near]) -> Option<Level> {
+        let mut finer = Level::default();
+        let mut pairs = 0;
         for near in pending {
             let mut covered = Vec::with_capacity(4 * near.covered.len());
             for found in &near.covered {
                 covered.extend(found.cell.pixel.children()?.into_iter().filter_map(|child| self.covered(child)));
             }
             for child in near.cell.pixel.children()? {
-                finer.extend(self.ask(child, &covered, kept));
+                pairs += self.ask(child, &covered, &mut finer);
+                if pairs > self.most_pairs {
+                    return None;
+                }
             }
         }
         Some(finer)
@@ -103,21 +130,26 @@ impl Reach<'_> {
         (cells > 0).then(|| Covered { cell: Disc::of(pixel), entirely: cells == pixel.order().cell_length() })
     }
 
-    /// Decides a cell by the covered cells near its parent: it is dropped, kept, or returned undecided.
-    fn ask(&self, pixel: Pixel, covered: &[Covered], kept: &mut Vec<Pixel>) -> Option<Near> {
+    /// Decides a cell by the covered cells near its parent: it is dropped, kept, or left pending. How many are near it.
+    fn ask(&self, pixel: Pixel, covered: &[Covered], level: &mut Level) -> usize {
         let cell = Disc::of(pixel);
         let mut near = Vec::new();
         for other in covered {
             let distance = cell.center.angle(other.cell.center).0;
             if other.entirely && (other.cell.pixel == pixel || distance + cell.radius <= self.radius) {
-                kept.push(pixel);
-                return None;
+                level.kept.push(pixel);
+                return 0;
             }
             if distance <= self.radius + cell.radius + other.cell.radius {
                 near.push(*other);
             }
         }
-        (!near.is_empty()).then_some(Near { cell, covered: near })
+        let pairs = near.len();
+        if pairs > 0 {
+            near.shrink_to_fit();
+            level.pending.push(Near { cell, covered: near });
+        }
+        pairs
     }
 }
 
@@ -129,5 +161,29 @@ impl Coverage {
             .take_while(|range| range.start < cells.end)
             .map(|range| range.end.min(cells.end) - range.start.max(cells.start))
             .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::healpix::Order;
+    use crate::moc::Moc;
+
+    #[test]
+    fn the_pairs_of_near_cells_are_bounded_however_wide_the_angle_and_scattered_the_cells() {
+        let order = Order::new(12).unwrap();
+        let cells = (0..2_000).map(|i| Pixel::new(order, i * (order.cells() / 2_000)).unwrap());
+        let coverage = Coverage::of_moc(&Moc::from_pixels(order, cells));
+        for radius in [0.05, 0.4, 1.0, PI / 2.0] {
+            let reach = Reach { coverage: &coverage, radius, most_pairs: 20_000 };
+            let mut level = reach.base_cells();
+            while let Some(finer) = reach.refine(&level.pending) {
+                level = finer;
+            }
+            let pairs = level.pending.iter().map(|near| near.covered.len());
+            assert!((1..=20_000).contains(&pairs.sum::<usize>()), "{radius}");
+            assert!(level.pending.iter().all(|near| near.cell.pixel.order() < Order::MAX), "{radius}");
+        }
     }
 }

@@ -23,7 +23,7 @@ mod region;
 
 pub use build::Detail;
 
-/// How far a shape is enlarged before it is compared with cells, and a cell before it is called inside:
+/// How far a shape other than a MOC is enlarged before it is compared with cells, and a cell before it is called inside:
 /// 2 milliarcseconds, five cells of order 29. A position is rounded when it is written in degrees, when it becomes a
 /// vector and when it becomes a cell; all of that together stays a million times below.
 pub const MARGIN: Rad = Rad(2e-3 / 3600.0 * std::f64::consts::PI / 180.0);
@@ -94,9 +94,15 @@ impl Coverage {
         Self { ranges: vec![CoverageRange { start: 0, end: CELLS_29, inside: true }] }
     }
 
-    /// The coverage of a MOC, exact: every one of its cells is inside.
+    /// The coverage of a region of which nothing is known: the whole sky, none of it inside.
+    pub fn unknown() -> Self {
+        Self { ranges: vec![CoverageRange { start: 0, end: CELLS_29, inside: false }] }
+    }
+
+    /// The coverage of a MOC, exact: every one of its cells is inside. No [`MARGIN`] is added, for a MOC says itself which
+    /// cells it has: a position counts by the cell it falls in.
     pub fn of_moc(moc: &Moc) -> Self {
-        moc.ranges().map(|range| CoverageRange { start: range.start, end: range.end, inside: true }).collect()
+        Self::of_sorted(moc.ranges().map(|range| CoverageRange { start: range.start, end: range.end, inside: true }))
     }
 
     /// The ranges: sorted, disjoint, none empty, and no two neighbours that could be one.
@@ -107,6 +113,11 @@ impl Coverage {
     /// Whether nothing is covered.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
+    }
+
+    /// The same cells, none of them inside: for a region of which only this much is known to be true, that it lies here.
+    pub fn as_border(&self) -> Self {
+        Self::of_sorted(self.ranges.iter().map(|range| CoverageRange { inside: false, ..*range }))
     }
 
     /// What is known of a cell of order 29.
@@ -173,6 +184,20 @@ impl Coverage {
         fraction(self.ranges.iter().filter(|range| range.inside))
     }
 
+    /// From ranges that are sorted and disjoint already.
+    fn of_sorted(ranges: impl IntoIterator<Item = CoverageRange>) -> Self {
+        let mut coverage = Self::empty();
+        for range in ranges {
+            debug_assert!(range.start < range.end && range.end <= CELLS_29, "{range:?} is not a range of cells");
+            debug_assert!(
+                coverage.ranges.last().is_none_or(|last| last.end <= range.start),
+                "{range:?} is out of order"
+            );
+            coverage.push(range);
+        }
+        coverage
+    }
+
     /// The index of the first range that ends after a cell.
     fn first_ending_after(&self, cell29: u64) -> usize {
         self.ranges.partition_point(|range| range.end <= cell29)
@@ -184,22 +209,6 @@ impl Coverage {
             Some(last) if last.end == range.start && last.inside == range.inside => last.end = range.end,
             _ => self.ranges.push(range),
         }
-    }
-}
-
-/// Collects ranges that are sorted and disjoint already.
-impl FromIterator<CoverageRange> for Coverage {
-    fn from_iter<I: IntoIterator<Item = CoverageRange>>(ranges: I) -> Self {
-        let mut coverage = Coverage::empty();
-        for range in ranges {
-            debug_assert!(range.start < range.end && range.end <= CELLS_29, "{range:?} is not a range of cells");
-            debug_assert!(
-                coverage.ranges.last().is_none_or(|last| last.end <= range.start),
-                "{range:?} is out of order"
-            );
-            coverage.push(range);
-        }
-        coverage
     }
 }
 

@@ -15,10 +15,20 @@ const ANTIPODAL: f64 = 1e-9;
 /// An area this near to half the sky leaves open which side is the smaller.
 const HALVES: f64 = 1e-12;
 
+/// More than any footprint has. Each edge is compared with each other one, eight million pairs at this number.
+const MOST_VERTICES: usize = 4096;
+
+/// From the middle of a shorter edge a walk begins on its neighbours too, as near as makes no difference, and would not be
+/// seen to cross them: four nanoarcseconds.
+const SHORTEST_LEAD: f64 = 4.0 * ON_BOUNDARY.0;
+
 /// How many of the longest edges are tried as a way to a point well inside.
 const INNER_TRIALS: usize = 16;
 
 pub(super) fn build(vertices: Vec<Position>) -> Result<Polygon, SkyError> {
+    if vertices.len() > MOST_VERTICES {
+        return Err(SkyError::TooManyVertices { most: MOST_VERTICES, got: vertices.len() });
+    }
     let vertices = without_repetitions(vertices);
     if vertices.len() < 3 {
         return Err(SkyError::TooFewVertices(vertices.len()));
@@ -43,7 +53,8 @@ pub(super) fn build(vertices: Vec<Position>) -> Result<Polygon, SkyError> {
         return Err(SkyError::TooThin);
     }
     let (cap, cap_cos) = bounding_cap(&corners);
-    let convex = is_convex(&edges);
+    // A simple outline that turns left everywhere, and by no rounding error, has all of itself on the left of each edge.
+    let convex = turns_left(&edges, ON_BOUNDARY.0);
     Ok(Polygon { vertices, edges, area: Steradian(left.abs()), convex, inner, clearance, cap, cap_cos })
 }
 
@@ -110,7 +121,8 @@ fn refuse_self_crossing(edges: &[Arc]) -> Result<(), SkyError> {
 fn inner_point(edges: &[Arc]) -> (UnitVector, f64) {
     let mut longest: Vec<(f64, usize)> = edges.iter().map(Arc::length).zip(0..).collect();
     longest.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let candidates = longest.iter().take(INNER_TRIALS).map(|&(_, start)| {
+    let leading = longest.iter().take(INNER_TRIALS).take_while(|(length, _)| *length > SHORTEST_LEAD);
+    let candidates = leading.map(|&(_, start)| {
         let middle = edges[start].at(0.5);
         // Two quarter turns reach round to the opposite of the pole: farther than the polygon goes.
         let pole = edges[start].normal;
@@ -161,6 +173,9 @@ fn bounding_cap(corners: &[UnitVector]) -> (UnitVector, f64) {
     if cos > 0.0 { (middle, cos - 1e-14) } else { (middle, -2.0) }
 }
 
-fn is_convex(edges: &[Arc]) -> bool {
-    edges.iter().all(|edge| edges.iter().all(|other| edge.side(other.from) >= -ON_BOUNDARY.0 / 2.0))
+/// Whether an outline with its inside on the left turns to the left at every corner, each vertex lying at least so far to
+/// the left of the edge before its own.
+pub(super) fn turns_left(edges: &[Arc], at_least: f64) -> bool {
+    let next = edges.iter().cycle().skip(1);
+    edges.iter().zip(next).all(|(edge, next)| edge.side(next.to) > at_least)
 }

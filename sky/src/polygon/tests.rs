@@ -168,3 +168,44 @@ fn a_thousand_vertices_are_a_polygon_too() {
     assert!(star.contains_position(at(0.0, 60.1)) && !star.contains_position(at(0.0, 59.9)));
     assert!(!star.contains_position(at(0.36, 69.9)) && !star.contains_position(at(0.36, -69.9)));
 }
+
+#[test]
+fn more_vertices_than_4096_are_refused_before_anything_else_is_asked_of_them() {
+    let ring = |count: u16| -> Vec<(f64, f64)> {
+        (0..count).map(|i| (f64::from(i) * 360.0 / f64::from(count), 30.0)).collect()
+    };
+    assert!(polygon(&ring(4096)).unwrap().contains_position(at(0.0, 30.1)));
+    assert_eq!(refusal(&ring(4097)), "a polygon may have at most 4096 vertices, and this one has 4097");
+    assert_eq!(refusal(&[(1.0, 1.0); 9000]), "a polygon may have at most 4096 vertices, and this one has 9000");
+}
+
+#[test]
+fn only_an_outline_that_turns_left_at_every_corner_is_called_convex() {
+    let mut ring: Vec<(f64, f64)> = (0..500).map(|i| (f64::from(i) * 0.72, 60.0)).collect();
+    for _ in 0..2 {
+        assert!(polygon(&ring).unwrap().convex);
+        ring.reverse();
+    }
+    // The parallel is rounder than a great circle by a hundredth of a degree here: this vertex leaves a dent.
+    ring[77].1 += 0.01;
+    assert!(!polygon(&ring).unwrap().convex);
+    for vertices in [AREAS[5].0, AREAS[6].0, &[(0.0, 0.0), (5.0, 0.0), (10.0, 0.0), (5.0, 5.0)]] {
+        assert!(!polygon(vertices).unwrap().convex, "{vertices:?}");
+    }
+    for vertices in &AREAS[..5] {
+        assert!(polygon(vertices.0).unwrap().convex, "{vertices:?}");
+    }
+}
+
+#[test]
+fn an_edge_of_two_nanoarcseconds_does_not_lead_the_search_for_the_inside_astray() {
+    // The northern edge is just longer than what counts as one point.
+    for (lon, south, wide, north, narrow) in [
+        (64.0, 11.0, 64.000_000_000_021_25, 75.0, 64.000_000_000_002_16),
+        (185.0, 12.0, 185.000_000_000_035_16, 81.0, 185.000_000_000_003_55),
+        (186.0, -36.0, 186.000_000_000_006_7, 35.0, 186.000_000_000_000_68),
+    ] {
+        let needle = polygon(&[(lon, south), (wide, south), (narrow, north), (lon, north)]).unwrap();
+        assert!(needle.contains_vector(needle.inner) && needle.contains_position(needle.centroid()), "{lon}");
+    }
+}

@@ -13,7 +13,7 @@ mod outlines;
 use crate::angle::Rad;
 use crate::moc::Moc;
 use crate::shape::Shape;
-use outlines::{Disc, Outline, Region};
+use outlines::{Disc, Exact, Outline};
 
 /// Whether every point of `inner` lies in `outer`.
 pub(crate) fn contains(outer: &Shape, inner: &Shape) -> bool {
@@ -44,16 +44,16 @@ pub(crate) fn intersects(one: &Shape, other: &Shape) -> bool {
 
 /// A shape as one side of a relation.
 enum Side<'a> {
-    Exact(Region<'a>),
+    Exact(Exact<'a>),
     Cells(&'a Moc),
 }
 
 fn side(shape: &Shape) -> Side<'_> {
     Side::Exact(match shape {
-        Shape::Point(point) => Region::Disc(Disc { center: point.vector(), radius: 0.0 }),
-        Shape::Cone(cone) => Region::Disc(Disc { center: cone.center().vector(), radius: Rad::from(cone.radius()).0 }),
-        Shape::Polygon(polygon) => Region::Outline(Outline::Polygon(polygon)),
-        Shape::Box(sky_box) => Region::Outline(Outline::Box(sky_box)),
+        Shape::Point(point) => Exact::Disc(Disc { center: point.vector(), radius: 0.0 }),
+        Shape::Cone(cone) => Exact::Disc(Disc { center: cone.center().vector(), radius: Rad::from(cone.radius()).0 }),
+        Shape::Polygon(polygon) => Exact::Outline(Outline::Polygon(polygon)),
+        Shape::Box(sky_box) => Exact::Outline(Outline::Box(sky_box)),
         Shape::Moc(moc) => return Side::Cells(moc),
     })
 }

@@ -13,17 +13,17 @@ use crate::sky_box::SkyBox;
 use crate::vector::UnitVector;
 
 /// A region with an exact boundary.
-pub(super) enum Region<'a> {
+pub(super) enum Exact<'a> {
     Disc(Disc),
     Outline(Outline<'a>),
 }
 
-impl Region<'_> {
+impl Exact<'_> {
     /// A point as far inside as is known.
     pub(super) fn inner(&self) -> UnitVector {
         match self {
-            Region::Disc(disc) => disc.center,
-            Region::Outline(outline) => outline.inner(),
+            Exact::Disc(disc) => disc.center,
+            Exact::Outline(outline) => outline.inner(),
         }
     }
 }
@@ -72,24 +72,24 @@ impl Outline<'_> {
     }
 }
 
-pub(super) fn contains(outer: &Region<'_>, inner: &Region<'_>) -> bool {
+pub(super) fn contains(outer: &Exact<'_>, inner: &Exact<'_>) -> bool {
     match (outer, inner) {
-        (Region::Disc(outer), Region::Disc(inner)) => disc_in_disc(outer, inner),
-        (Region::Disc(outer), Region::Outline(inner)) => outline_in_disc(outer, inner),
-        (Region::Outline(outer), Region::Disc(inner)) => disc_in_outline(outer, inner),
-        (Region::Outline(outer), Region::Outline(inner)) => outline_in_outline(outer, inner),
+        (Exact::Disc(outer), Exact::Disc(inner)) => disc_in_disc(outer, inner),
+        (Exact::Disc(outer), Exact::Outline(inner)) => outline_in_disc(outer, inner),
+        (Exact::Outline(outer), Exact::Disc(inner)) => disc_in_outline(outer, inner),
+        (Exact::Outline(outer), Exact::Outline(inner)) => outline_in_outline(outer, inner),
     }
 }
 
-pub(super) fn intersects(one: &Region<'_>, other: &Region<'_>) -> bool {
+pub(super) fn intersects(one: &Exact<'_>, other: &Exact<'_>) -> bool {
     match (one, other) {
-        (Region::Disc(one), Region::Disc(other)) => {
+        (Exact::Disc(one), Exact::Disc(other)) => {
             one.center.angle(other.center).0 <= one.radius + other.radius + ON_BOUNDARY.0
         }
-        (Region::Disc(disc), Region::Outline(outline)) | (Region::Outline(outline), Region::Disc(disc)) => {
+        (Exact::Disc(disc), Exact::Outline(outline)) | (Exact::Outline(outline), Exact::Disc(disc)) => {
             outline.contains(disc.center) || outline.distance(disc.center) <= disc.radius + ON_BOUNDARY.0
         }
-        (Region::Outline(one), Region::Outline(other)) => outlines_meet(one, other),
+        (Exact::Outline(one), Exact::Outline(other)) => outlines_meet(one, other),
     }
 }
 

@@ -73,7 +73,7 @@ impl fmt::Display for Frame {
 
 /// A shape and the frame it was given in.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Region {
+pub struct FramedShape {
     /// `None` where the text names none, or says that it is unknown.
     pub frame: Option<Frame>,
     /// The shape, its coordinates as written.
@@ -85,12 +85,12 @@ pub struct Region {
 /// ```
 /// use sky::text::stcs::{self, Frame};
 ///
-/// let region = stcs::parse("Circle ICRS 10.5 -20 0.25")?;
-/// assert_eq!(region.frame, Some(Frame::Icrs));
-/// assert_eq!(stcs::write(region.frame, &region.shape)?, "Circle ICRS 10.5 -20 0.25");
+/// let framed = stcs::parse("Circle ICRS 10.5 -20 0.25")?;
+/// assert_eq!(framed.frame, Some(Frame::Icrs));
+/// assert_eq!(stcs::write(framed.frame, &framed.shape)?, "Circle ICRS 10.5 -20 0.25");
 /// # Ok::<(), sky::error::SkyError>(())
 /// ```
-pub fn parse(text: &str) -> Result<Region, SkyError> {
+pub fn parse(text: &str) -> Result<FramedShape, SkyError> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let Some((&name, rest)) = words.split_first() else {
         return Err(problem(
@@ -105,7 +105,7 @@ pub fn parse(text: &str) -> Result<Region, SkyError> {
     let (numbers, unit) = rest.split_at(numbers);
     check_unit(unit)?;
     let numbers: Vec<f64> = numbers.iter().map(|word| number(FORMAT, word)).collect::<Result<_, _>>()?;
-    Ok(Region { frame, shape: kind.shape(&numbers)? })
+    Ok(FramedShape { frame, shape: kind.shape(&numbers)? })
 }
 
 /// Writes a shape. A MOC has no STC-S form.
@@ -260,8 +260,8 @@ mod tests {
             "Polygon ECLIPTIC 10 20 12 20 11.000000000000002 23",
             "Circle 1 2 3",
         ] {
-            let region = parse(text).unwrap();
-            assert_eq!(write(region.frame, &region.shape).unwrap(), text);
+            let framed = parse(text).unwrap();
+            assert_eq!(write(framed.frame, &framed.shape).unwrap(), text);
         }
     }
 

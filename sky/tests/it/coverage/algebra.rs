@@ -1,8 +1,9 @@
 //! Union, intersection, complement and the questions to a coverage, cell by cell in three-valued logic.
 
 use proptest::prelude::*;
-use sky::coverage::{Coverage, CoverageRange, Membership};
-use sky::healpix::CELLS_29;
+use sky::Moc;
+use sky::coverage::{Coverage, Membership};
+use sky::healpix::{CELLS_29, Order};
 
 use crate::cases::cases;
 
@@ -31,15 +32,12 @@ fn pieces() -> impl Strategy<Value = Vec<Membership>> {
 }
 
 fn coverage(pieces: &[Membership]) -> Coverage {
-    (0..)
-        .zip(pieces)
-        .filter(|(_, known)| **known != Membership::Outside)
-        .map(|(piece, known): (u64, _)| CoverageRange {
-            start: piece * PIECE,
-            end: (piece + 1) * PIECE,
-            inside: *known == Membership::Inside,
-        })
-        .collect()
+    let of = |wanted: Membership| {
+        let those = (0..).zip(pieces).filter(|(_, known)| **known == wanted);
+        let ranges = those.map(|(piece, _): (u64, _)| piece * PIECE..(piece + 1) * PIECE);
+        Coverage::of_moc(&Moc::from_ranges(Order::MAX, ranges).unwrap())
+    };
+    of(Membership::Maybe).as_border().union(&of(Membership::Inside))
 }
 
 /// What a coverage knows of the first and the last cell of every piece, which must be the same.
@@ -89,6 +87,19 @@ proptest! {
         prop_assert_eq!(one.union(&one.intersection(&other)), one.clone());
         prop_assert_eq!(one.union(&Coverage::empty()), one.clone());
         prop_assert_eq!(one.intersection(&Coverage::whole_sky()), one);
+    }
+
+    #[test]
+    fn the_border_of_a_coverage_is_all_of_it_and_knows_nothing_inside(one in pieces(), other in pieces()) {
+        let border = coverage(&one).as_border();
+        let expected: Vec<_> = one.iter().map(|known| (*known).min(Membership::Maybe)).collect();
+        prop_assert_eq!(read(&border), expected);
+        prop_assert!(border.ranges().windows(2).all(|pair| pair[0].end < pair[1].start), "{:?}", border);
+        // Not to know is neutral to neither, and stays so.
+        prop_assert_eq!(Coverage::unknown().complement(), Coverage::unknown());
+        prop_assert_eq!(Coverage::unknown(), Coverage::whole_sky().as_border());
+        let other = coverage(&other);
+        prop_assert_eq!(read(&other.intersection(&Coverage::unknown())), read(&other.as_border()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use sky::coverage::{Coverage, CoverageRange, Detail};
 use sky::healpix::{Order, Pixel, cell29};
-use sky::{Cone, Deg, Position, Rad};
+use sky::{Cone, Deg, Moc, Position, Rad};
 
 use super::samples::{destination, outlined, probes, probing};
 use crate::cases::cases;
@@ -54,6 +54,55 @@ proptest! {
             prop_assert!(own, "{:?}", range);
         }
     }
+}
+
+/// Coverages of many cells all over the sky, or over a part of it.
+fn scattered() -> impl Strategy<Value = Coverage> {
+    (4_u8..=16, 0.0..3.6_f64, 0.0..1.0_f64, prop::sample::select(vec![1.0, 1.0, 0.1, 1e-4]), any::<bool>()).prop_map(
+        |(order, exponent, start, spread, inside)| {
+            let order = Order::new(order).expect("at most 29");
+            let count = 10.0_f64.powf(exponent) as u32;
+            // Multiples of the golden ratio fall evenly, but never at equal distances.
+            let places = (0..count).map(|i| (start + spread * (f64::from(i) * 0.618_033_988_749_895).fract()).fract());
+            let pixels = places.map(|place| Pixel::new(order, (place * order.cells() as f64) as u64).expect("a cell"));
+            let coverage = Coverage::of_moc(&Moc::from_pixels(order, pixels));
+            if inside { coverage } else { coverage.as_border() }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    #[test]
+    fn scattered_cells_are_widened_by_any_angle(
+        coverage in scattered(),
+        exponent in -7.0..0.5_f64,
+        bearing in 0.0..std::f64::consts::TAU,
+        share in 0.0..1.0_f64,
+    ) {
+        let radius = 10.0_f64.powf(exponent).min(std::f64::consts::PI);
+        let dilated = coverage.dilate(Rad(radius));
+        prop_assert!(dilated.ranges().len() <= coverage.ranges().len().max(256));
+        for CoverageRange { start, end, .. } in coverage.ranges().iter().step_by(coverage.ranges().len() / 40 + 1) {
+            let from = center(start + ((end - start) as f64 * share) as u64);
+            for reach in [0.0, radius * share, radius] {
+                let reached = destination(from, bearing, reach);
+                prop_assert!(dilated.may_contain(cell29(reached)), "{:?} is {} from {:?}", reached, reach, from);
+            }
+        }
+        prop_assert!(dilated.inside_fraction() <= coverage.inside_fraction());
+    }
+}
+
+#[test]
+fn an_angle_that_is_no_number_may_be_any_and_a_negative_one_is_none() {
+    let center = Position::from_deg(10.0, 20.0).expect("a position");
+    let coverage = Coverage::of_cone(&Cone::new(center, Deg(1.0)).expect("a cone"), Detail::default());
+    let anything = coverage.dilate(Rad(f64::NAN));
+    assert!((anything.sky_fraction() - 1.0).abs() < 1e-15 && anything.may_contain(cell29(center.antipode())));
+    assert_eq!(coverage.dilate(Rad(f64::INFINITY)), anything);
+    assert_eq!(coverage.dilate(Rad(-1.0)), coverage.dilate(Rad(0.0)));
 }
 
 #[test]

@@ -31,6 +31,45 @@ proptest! {
     }
 
     #[test]
+    fn a_prepared_cone_gives_the_answers_of_the_cone(
+        center in place(),
+        radius in prop_oneof![exponent(-15.0, 180_f64.log10()), Just(0.0), Just(180.0), 90.0..180.0],
+        bearing in 0.0..360.0,
+        off in prop_oneof![Just(0.0), exponent(-17.0, 2.2)],
+        outwards: bool,
+        elsewhere in place(),
+    ) {
+        let cone = Cone::new(center, Deg(radius)).unwrap();
+        let test = cone.tester();
+        let near = Frame::at(center).position(bearing, if outwards { radius + off } else { radius - off });
+        for point in [near, elsewhere, center, center.antipode()] {
+            let (lon, lat) = (point.lon.deg(), point.lat.deg());
+            prop_assert_eq!(test.contains_deg(lon, lat), Some(center.is_within(cone.radius(), point)), "{:?}", point);
+        }
+    }
+
+    #[test]
+    fn a_convex_polygon_contains_its_centroid_however_thin(
+        center in place(), bearing in 0.0..360.0, length in 1.0..140.0_f64, width in exponent(-11.5, -3.0), taper in 0.0..1.0_f64,
+    ) {
+        let frame = Frame::at(center);
+        let (sin, cos) = f64::to_radians(bearing).sin_cos();
+        let corner = |along: f64, across: f64| {
+            let (along, across) = (along.to_radians(), across.to_radians());
+            let (ahead, aside) = (along.sin() * across.cos(), across.sin());
+            let local = [along.cos() * across.cos(), ahead * sin - aside * cos, ahead * cos + aside * sin];
+            frame.place(local).position()
+        };
+        let (half, wide, narrow) = (length / 2.0, width / 2.0, width / 2.0 * taper);
+        let vertices = vec![corner(-half, -wide), corner(half, -narrow), corner(half, narrow), corner(-half, wide)];
+        // The thinnest are refused.
+        if let Ok(polygon) = Polygon::new(vertices) {
+            let centroid = polygon.centroid();
+            prop_assert!(polygon.contains_position(centroid), "{:?} is outside", centroid);
+        }
+    }
+
+    #[test]
     fn a_convex_polygon_is_the_meeting_of_its_half_spaces(
         figure in star(true, -8.0, 1.94),
         points in prop::collection::vec((0.0..360.0, 0.0..1.3), 16),

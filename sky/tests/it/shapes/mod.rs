@@ -5,4 +5,5 @@ mod invariance;
 mod oracle;
 mod random;
 mod relations;
+mod scattered;
 mod text;
