@@ -21,9 +21,9 @@ pub struct ColumnMeta<'a> {
 }
 
 impl<'a> ColumnMeta<'a> {
-    /// Reads the metadata of a field.
+    /// Reads the metadata of a field; what is empty says nothing.
     pub fn of(field: &'a Field) -> Self {
-        let get = |key: &str| field.metadata().get(key).map(String::as_str);
+        let get = |key: &str| field.metadata().get(key).map(String::as_str).filter(|text| !text.trim().is_empty());
         Self {
             unit: get("vo:unit"),
             ucd: get("vo:ucd"),

@@ -11,6 +11,7 @@ use object_store::{
     ObjectStore, ObjectStoreExt, WriteMultipart, aws::AmazonS3Builder, local::LocalFileSystem, path::Path,
     prefix::PrefixStore,
 };
+use tokio::sync::RwLock;
 use url::Url;
 
 use crate::{CatalogError, TableName};
@@ -40,6 +41,8 @@ pub struct StoreOptions {
 pub struct CatalogStore {
     url: Url,
     objects: Arc<dyn ObjectStore>,
+    /// Read by each write under way, so that a deletion can wait for those that nobody waits for any more.
+    writes: Arc<RwLock<()>>,
 }
 
 impl CatalogStore {
@@ -57,7 +60,7 @@ impl CatalogStore {
         let objects = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(false);
         let folder = std::fs::canonicalize(folder).map_err(|error| CatalogError::io(folder, error))?;
         let url = Url::from_directory_path(&folder).map_err(|()| Self::bad(&options.url, "it has no absolute path"))?;
-        Ok(Self { url, objects: Arc::new(objects) })
+        Ok(Self::over(url, objects))
     }
 
     fn open_s3(place: &str, options: &StoreOptions) -> Result<Self, CatalogError> {
@@ -79,7 +82,11 @@ impl CatalogStore {
         }
         let prefix = Path::parse(prefix.trim_matches('/')).map_err(|error| Self::bad(&options.url, error))?;
         let url = Url::parse(&format!("s3://{bucket}/{prefix}/")).map_err(|error| Self::bad(&options.url, error))?;
-        Ok(Self { url, objects: Arc::new(PrefixStore::new(builder.build()?, prefix)) })
+        Ok(Self::over(url, PrefixStore::new(builder.build()?, prefix)))
+    }
+
+    fn over(url: Url, objects: impl ObjectStore) -> Self {
+        Self { url, objects: Arc::new(objects), writes: Arc::default() }
     }
 
     fn bad(url: &str, why: impl ToString) -> CatalogError {
@@ -107,30 +114,44 @@ impl CatalogStore {
     }
 
     /// Writes a whole object: a reader sees all of it or nothing.
+    ///
+    /// A write that has begun goes on to its end when this future is dropped, since a store may not be able to break it
+    /// off: [`delete_folder`](Self::delete_folder) waits for it.
     pub async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), CatalogError> {
-        let path = Path::from(path);
-        if bytes.len() <= PART_BYTES {
-            self.objects.put(&path, bytes.into()).await?;
-            return Ok(());
-        }
-        let upload = self.objects.put_multipart(&path).await?;
-        let mut parts = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        for part in bytes.chunks(PART_BYTES) {
-            parts.wait_for_capacity(4).await?;
-            parts.write(part);
-        }
-        parts.finish().await?; // aborts the upload when a part failed
-        Ok(())
+        let writing = Arc::clone(&self.writes).read_owned().await;
+        let (objects, path) = (self.objects(), Path::from(path));
+        let written = tokio::spawn(async move {
+            let written = write(&*objects, &path, bytes).await;
+            drop(writing);
+            written
+        });
+        Ok(written.await??)
     }
 
-    /// Deletes everything below a folder.
+    /// Deletes everything below a folder, also what was still being written when this was called.
     pub async fn delete_folder(&self, folder: &str) -> Result<(), CatalogError> {
+        let _nobody_writes = self.writes.write().await;
         let found: Vec<_> = self.objects.list(Some(&Path::from(folder))).try_collect().await?;
         for object in found {
             self.objects.delete(&object.location).await?;
         }
         Ok(())
     }
+}
+
+async fn write(objects: &dyn ObjectStore, path: &Path, bytes: Vec<u8>) -> object_store::Result<()> {
+    if bytes.len() <= PART_BYTES {
+        objects.put(path, bytes.into()).await?;
+        return Ok(());
+    }
+    let upload = objects.put_multipart(path).await?;
+    let mut parts = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+    for part in bytes.chunks(PART_BYTES) {
+        parts.wait_for_capacity(4).await?;
+        parts.write(part);
+    }
+    parts.finish().await?; // aborts the upload when a part failed
+    Ok(())
 }
 
 #[cfg(test)]
@@ -150,6 +171,20 @@ mod tests {
         assert_eq!(store.get("a/large object").await.unwrap(), bytes);
         store.delete_folder("a").await.unwrap();
         assert!(store.get("a/large object").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_a_folder_in_which_somebody_stopped_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = CatalogStore::open(&local(folder.path())).unwrap();
+        for number in 0..8 {
+            let mut put = Box::pin(store.put("a/object", vec![number; 8 << 20]));
+            assert!(futures::poll!(put.as_mut()).is_pending());
+            drop(put);
+            store.delete_folder("a").await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            assert!(store.get("a/object").await.is_err(), "written after the folder was deleted");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The engine itself: text and tables in, rows out.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::SchemaRef,
@@ -8,19 +8,35 @@ use datafusion::{
     execution::{
         SessionState, SessionStateBuilder, TaskContext,
         context::SQLOptions,
-        memory_pool::{GreedyMemoryPool, TrackConsumersPool},
+        memory_pool::{FairSpillPool, TrackConsumersPool},
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     logical_expr::LogicalPlanBuilder,
     physical_plan::{ExecutionPlan, displayable, execute_stream},
     prelude::SessionConfig,
-    sql::parser::Statement,
+    sql::{
+        parser::Statement,
+        sqlparser::{ast, dialect::GenericDialect},
+    },
 };
 
-use crate::{EngineError, Mistake, Rows, TableSet, adql, functions, tables::CATALOG};
+use crate::{
+    EngineError, Mistake, Rows, TableSet, adql,
+    bounded::{check_chains, settle},
+    error::placed_in,
+    functions,
+    tables::CATALOG,
+};
 
 /// How much of the footers of files is kept, so that a file is opened once.
 const FOOTER_CACHE_BYTES: usize = 256 << 20;
+
+/// A limit below this becomes part of the plan, where it saves work: a sort keeps just so many rows. It keeps them in
+/// memory, though, which a larger sort must not: that one spills, and [`Rows`] cuts its answer.
+const ROWS_WORTH_A_LIMIT: u64 = 100_000;
+
+/// Functions that make much from little, outside the memory that a query accounts for.
+const BOUNDLESS: [&str; 7] = ["array_repeat", "array_resize", "generate_series", "lpad", "range", "repeat", "rpad"];
 
 /// The language of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,8 +73,10 @@ pub struct Engine {
 impl Engine {
     /// An engine with these means.
     pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
+        // Fair: each sort has its share and spills beyond it. First come, first served would let the merge of one
+        // partition take what that of another needs to finish.
         let pool = TrackConsumersPool::new(
-            GreedyMemoryPool::new(options.memory),
+            FairSpillPool::new(options.memory),
             std::num::NonZeroUsize::MIN, // how many of the largest consumers an error names
         );
         let runtime = RuntimeEnvBuilder::new()
@@ -80,6 +98,9 @@ impl Engine {
         for function in functions::all() {
             datafusion::execution::FunctionRegistry::register_udf(&mut session, function)?;
         }
+        for function in BOUNDLESS {
+            datafusion::execution::FunctionRegistry::deregister_udf(&mut session, function)?;
+        }
         Ok(Self { session, runtime })
     }
 
@@ -91,37 +112,73 @@ impl Engine {
         text: &str,
         limits: QueryLimits,
     ) -> Result<Query, EngineError> {
-        let session = SessionStateBuilder::new_from_existing(self.session.clone())
+        let mut session = SessionStateBuilder::new_from_existing(self.session.clone())
             .with_catalog_list(tables.catalog_list())
             .build();
+        session.mark_start_execution(); // the moment that NOW() tells
         let statement = match language {
             Language::Adql => Statement::Statement(Box::new(adql::parse(text)?)),
-            Language::Sql => session.sql_to_statement(text, &session.config_options().sql_parser.dialect)?,
+            Language::Sql => parse_sql(&session, text)?,
         };
         for reference in session.resolve_table_references(&statement)? {
-            check_exists(tables, &reference)?;
+            check_exists(tables, &reference, &statement)?;
         }
         let plan = session.statement_to_plan(statement).await?;
         let only_questions = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         only_questions.verify_plan(&plan)?;
-        // One row more than may be given tells whether there is more.
-        let plan = match limits.max_rows.map(|rows| usize::try_from(rows).unwrap_or(usize::MAX).saturating_add(1)) {
-            Some(rows) => LogicalPlanBuilder::from(plan).limit(0, Some(rows))?.build()?,
+        let plan = match limits.max_rows.filter(|rows| *rows < ROWS_WORTH_A_LIMIT) {
+            // One row more than may be given tells whether there is more.
+            Some(rows) => LogicalPlanBuilder::from(plan).limit(0, Some(rows as usize + 1))?.build()?,
             None => plan,
         };
-        let physical = session.create_physical_plan(&plan).await?;
+        // Constants are folded here, so what is wrong now is wrong with the query.
+        let plan = session.optimize(&plan)?;
+        let planned = session.query_planner().create_physical_plan(&plan, &session).await;
+        let plan = planned.map_err(|error| EngineError::from(error).not_the_authors())?;
         let context = Arc::new(TaskContext::from(&session).with_runtime(Arc::clone(&self.runtime)));
-        Ok(Query { plan: physical, context, max_rows: limits.max_rows })
+        Ok(Query { plan, context, max_rows: limits.max_rows })
     }
 }
 
-fn check_exists(tables: &TableSet, reference: &TableReference) -> Result<(), EngineError> {
+/// Parses SQL, within the same bounds as ADQL.
+fn parse_sql(session: &SessionState, text: &str) -> Result<Statement, EngineError> {
+    check_chains(&GenericDialect {}, text)?;
+    let parsed = session.sql_to_statement(text, &session.config_options().sql_parser.dialect);
+    let mut statement = parsed.map_err(|error| placed_in(text, error.into()))?;
+    match &mut statement {
+        Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)) => {
+            settle(inner)?;
+            Ok(statement)
+        }
+        _ => Err(Mistake::new("only queries are answered: the text must begin with SELECT or WITH").into()),
+    }
+}
+
+fn check_exists(tables: &TableSet, reference: &TableReference, statement: &Statement) -> Result<(), EngineError> {
     let written = match reference {
         TableReference::Full { catalog, schema, table } if &**catalog == CATALOG => format!("{schema}.{table}"),
         other => other.to_string(),
     };
-    let known = written.parse().is_ok_and(|name| tables.get(&name).is_some());
-    if known { Ok(()) } else { Err(Mistake::new(format!("there is no table {written}")).into()) }
+    if written.parse().is_ok_and(|name| tables.get(&name).is_some()) {
+        return Ok(());
+    }
+    let place = place_of(reference.table(), statement).unzip();
+    Err(Mistake { message: format!("there is no table {written}"), line: place.0, column: place.1 }.into())
+}
+
+/// Where a statement names a table first.
+fn place_of(table: &str, statement: &Statement) -> Option<(u64, u64)> {
+    let Statement::Statement(statement) = statement else { return None };
+    let found = ast::visit_relations(&**statement, |name| {
+        let parts: Vec<_> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+        match (parts.first(), parts.last()) {
+            (Some(first), Some(last)) if last.value.eq_ignore_ascii_case(table) => {
+                ControlFlow::Break((first.span.start.line, first.span.start.column))
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    });
+    found.break_value().filter(|(line, _)| *line > 0)
 }
 
 /// A planned query.

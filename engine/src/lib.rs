@@ -12,6 +12,7 @@
 
 pub mod adql;
 
+mod bounded;
 mod engine;
 mod error;
 mod functions;

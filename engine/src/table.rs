@@ -1,7 +1,7 @@
 //! A snapshot as a table that DataFusion can scan.
 //!
 //! The scan is a pure function of the snapshot: which files are read follows from the filters, and nothing is listed,
-//! opened or guessed. Filters are pushed into the Parquet reader, which applies them to the rows exactly.
+//! opened or guessed. The optimizer pushes the filters on into the Parquet reader, which applies them to the rows exactly.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use catalogs::{CatalogSnapshot, CatalogStore, DataFile};
 use datafusion::{
     arrow::datatypes::SchemaRef,
     catalog::{Session, TableProvider},
-    common::{Statistics, stats::Precision},
+    common::{Statistics, project_schema, stats::Precision},
     datasource::{
         listing::PartitionedFile,
         physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource, parquet::CachedParquetFileReaderFactory},
@@ -18,8 +18,8 @@ use datafusion::{
     },
     error::Result,
     execution::object_store::ObjectStoreUrl,
-    logical_expr::{Expr, TableProviderFilterPushDown, TableType, utils::conjunction},
-    physical_plan::ExecutionPlan,
+    logical_expr::{Expr, TableProviderFilterPushDown, TableType},
+    physical_plan::{ExecutionPlan, empty::EmptyExec},
 };
 
 use crate::region;
@@ -72,6 +72,9 @@ impl TableProvider for SnapshotTable {
         let url = object_store_url(store)?;
         session.runtime_env().register_object_store(url.as_ref(), store.objects());
         let files = self.files(filters);
+        if files.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?)));
+        }
         let rows = files.iter().map(|file| file.rows as usize).sum();
         let bytes = files.iter().map(|file| file.bytes as usize).sum();
         let entries = files
@@ -79,13 +82,9 @@ impl TableProvider for SnapshotTable {
             .map(|file| PartitionedFile::new(format!("{}/{}", self.snapshot.root(), file.path), file.bytes));
         let groups = FileGroup::new(entries.collect()).split_files(session.config().target_partitions());
         let footers = session.runtime_env().cache_manager.get_file_metadata_cache();
-        let mut source = ParquetSource::new(self.schema())
+        let source = ParquetSource::new(self.schema())
             .with_pushdown_filters(true)
             .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store.objects(), footers)));
-        if let Some(filter) = conjunction(filters.to_vec()) {
-            let schema = datafusion::common::DFSchema::try_from(self.schema())?;
-            source = source.with_predicate(session.create_physical_expr(filter, &schema)?);
-        }
         let statistics = Statistics {
             num_rows: Precision::Exact(rows),
             total_byte_size: Precision::Inexact(bytes),

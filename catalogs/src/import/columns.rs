@@ -46,6 +46,9 @@ impl Columns {
     /// Refuses names that a catalogue cannot have twice or may not have at all.
     pub(super) fn new(source: &str, input: &Schema, position: Option<PositionColumns>) -> Result<Self, CatalogError> {
         let mut fields = Vec::with_capacity(input.fields().len() + 1);
+        for name in position.iter().flat_map(|position| [&position.ra, &position.dec]) {
+            check_degrees(source, input, name)?;
+        }
         if position.is_some() {
             let cell = Field::new(HEALPIX_COLUMN, DataType::Int64, false).with_metadata(
                 [
@@ -58,7 +61,11 @@ impl Columns {
         }
         for (number, field) in input.fields().iter().enumerate() {
             if field.name() == HEALPIX_COLUMN {
-                continue; // computed anew from the position, never trusted
+                if position.is_some() {
+                    continue; // computed anew from the position, never trusted
+                }
+                let why = format!("the column {HEALPIX_COLUMN} is kept for tables with positions; name it otherwise");
+                return Err(CatalogError::input(source, why));
             }
             if input.fields().iter().take(number).any(|other| other.name() == field.name()) {
                 return Err(CatalogError::input(source, format!("two columns are called {}", field.name())));
@@ -112,12 +119,19 @@ impl Columns {
     }
 }
 
+fn check_degrees(source: &str, input: &Schema, name: &str) -> Result<(), CatalogError> {
+    let field =
+        input.field_with_name(name).map_err(|_| CatalogError::input(source, format!("there is no column {name}")))?;
+    if field.data_type().is_floating() || field.data_type().is_integer() {
+        return Ok(());
+    }
+    Err(CatalogError::input(source, format!("{name} is {}, not a number of degrees", field.data_type())))
+}
+
+/// The values of a column that [`check_degrees`] has passed.
 fn degrees(source: &str, batch: &RecordBatch, name: &str) -> Result<Float64Array, CatalogError> {
     let column =
         batch.column_by_name(name).ok_or_else(|| CatalogError::input(source, format!("there is no column {name}")))?;
-    if !(column.data_type().is_floating() || column.data_type().is_integer()) {
-        return Err(CatalogError::input(source, format!("{name} is {}, not a number of degrees", column.data_type())));
-    }
     Ok(cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
 }
 
@@ -172,10 +186,10 @@ mod tests {
     fn a_stored_batch_has_no_nan_no_views_and_its_cells_first() {
         let nan: ArrayRef = Arc::new(Float32Array::from(vec![Some(f32::NAN), Some(1.5), None]));
         let text: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), None, Some("é")]));
-        let input = RecordBatch::try_from_iter([("mag", nan), ("name", text)]).unwrap();
-        let columns = Columns { position: sky(), ..Columns::new("x", &input.schema(), None).unwrap() };
-        let schema = Columns::new("x", &input.schema(), sky()).unwrap().schema;
-        let stored = Columns { schema, ..columns }.store(&input, &[3, 2, 1]).unwrap();
+        let degrees: ArrayRef = Arc::new(Float64Array::from(vec![1.0; 3]));
+        let columns = [("mag", nan), ("name", text), ("ra", Arc::clone(&degrees)), ("dec", degrees)];
+        let input = RecordBatch::try_from_iter(columns).unwrap();
+        let stored = Columns::new("x", &input.schema(), sky()).unwrap().store(&input, &[3, 2, 1]).unwrap();
         assert_eq!(stored.schema().field(0).name(), HEALPIX_COLUMN);
         assert_eq!(stored.column(1).as_primitive::<Float32Type>(), &Float32Array::from(vec![None, Some(1.5), None]));
         assert_eq!(stored.column(2).data_type(), &DataType::Utf8);
@@ -188,5 +202,16 @@ mod tests {
         assert!(twice.to_string().contains("two columns are called a"));
         let unnamed = Columns::new("x", &Schema::new(vec![field("a"), field("")]), None).err().unwrap();
         assert!(unnamed.to_string().contains("column 2 has no name"));
+    }
+
+    #[test]
+    fn position_columns_are_checked_before_a_row_is_read() {
+        let text =
+            Schema::new(vec![Field::new("ra", DataType::Utf8, true), Field::new("dec", DataType::Float64, true)]);
+        let refused = |schema: &Schema, position| Columns::new("x", schema, position).err().unwrap().to_string();
+        assert!(refused(&text, sky()).contains("ra is Utf8, not a number of degrees"));
+        assert!(refused(&Schema::empty(), sky()).contains("there is no column ra"));
+        let cell = Schema::new(vec![Field::new(HEALPIX_COLUMN, DataType::Int64, true)]);
+        assert!(refused(&cell, None).contains("name it otherwise"), "no column is dropped in silence");
     }
 }

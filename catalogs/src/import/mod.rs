@@ -5,7 +5,8 @@
 //!   source ──pass 2──▶ stored columns ──▶ buckets (memory, then disk) ──▶ sort, Parquet ──▶ store
 //!                                                                    └──▶ manifest, report, hats.properties last
 //! ```
-//! Memory is bounded by `ImportPlan::memory` for the rows on their way, plus one partition a worker. A tree is invisible
+//! Memory is bounded by `ImportPlan::memory` for the rows on their way, plus a few times one partition for each core: a
+//! partition is bounded by its rows, not by its bytes, so very wide rows want a lower `max_rows`. A tree is invisible
 //! until its properties exist, and publishing it is somebody else's step: a crash at any moment leaves rubbish, never half
 //! a table. Every row read is a row written, or the import fails and says which row is to blame.
 
@@ -151,17 +152,22 @@ fn distribute(
         Ok(())
     })?;
     let pixels: Vec<Pixel> = partition::choose(&histogram, plan.max_rows).into_iter().map(|(pixel, _)| pixel).collect();
-    drop(histogram);
     let max_rows = plan.max_rows.max(1);
     let partitions: Vec<Option<Pixel>> = match plan.position {
         Some(_) => pixels.iter().copied().map(Some).collect(),
         None => vec![None; total.div_ceil(max_rows) as usize],
     };
     let starts: Vec<u64> = pixels.iter().map(|pixel| pixel.range().start).collect();
+    let changed =
+        |why: &str| CatalogError::input(sources[0].name(), format!("it is not the same when it is read again: {why}"));
     let mut buckets = Buckets::new(Arc::clone(columns.schema()), partitions.len(), plan.memory);
     let moved = each_batch(sources, &columns, |batch, cells, read| {
         let stored = columns.store(batch, cells)?;
         let first_row = read - batch.num_rows() as u64;
+        // Every row must be one that was counted: then each partition gets the rows that it was chosen for.
+        if !cells.iter().all(|cell| histogram.uncount(*cell)) || read > total {
+            return Err(changed("a row is new"));
+        }
         let bucket_of = |row: usize| match cells.get(row) {
             Some(cell) => starts.partition_point(|start| start <= cell) - 1,
             None => ((first_row + row as u64) / max_rows) as usize,
@@ -176,8 +182,7 @@ fn distribute(
         Ok(())
     })?;
     if moved != total {
-        let why = format!("it gave {total} rows when it was read first and {moved} the second time");
-        return Err(CatalogError::input(sources[0].name(), why));
+        return Err(changed(&format!("it had {total} rows, and then {moved}")));
     }
     Ok(Distributed { schema: Arc::clone(columns.schema()), partitions, buckets, rows: total })
 }

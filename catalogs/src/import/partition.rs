@@ -14,7 +14,19 @@ impl Histogram {
     }
 
     pub(super) fn count(&mut self, cell29: u64) {
-        self.0[(cell29 >> (2 * (29 - COUNTED_ORDER))) as usize] += 1;
+        *self.at(cell29) += 1;
+    }
+
+    /// Takes back one row; false if none was counted there.
+    pub(super) fn uncount(&mut self, cell29: u64) -> bool {
+        let rows = self.at(cell29);
+        let counted = *rows > 0;
+        *rows -= u32::from(counted);
+        counted
+    }
+
+    fn at(&mut self, cell29: u64) -> &mut u32 {
+        &mut self.0[(cell29 >> (2 * (29 - COUNTED_ORDER))) as usize]
     }
 }
 

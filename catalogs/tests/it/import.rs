@@ -215,3 +215,35 @@ async fn a_second_source_of_another_shape_is_refused_by_its_column() {
     let refused = import::run(&store, "x", sources, plan, Arc::new(|_| ())).await.unwrap_err().to_string();
     assert!(refused.contains("its column 'b Int64' should be 'a Int64'"), "{refused}");
 }
+
+/// A source that gives another sky each time.
+struct Restless(std::sync::atomic::AtomicU64);
+
+impl RowSource for Restless {
+    fn name(&self) -> String {
+        "restless".into()
+    }
+
+    fn schema(&self) -> SchemaRef {
+        stars(1)[0].schema()
+    }
+
+    fn batches(&self) -> Result<Batches<'_>, CatalogError> {
+        let seed = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(Box::new(DemoSky { seed, rows: 5_000 }.batches(Table::Stars).map(Ok)))
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_changes_while_it_is_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store =
+        CatalogStore::open(&StoreOptions { url: folder.path().display().to_string(), ..StoreOptions::default() })
+            .unwrap();
+    let source = Restless(0.into());
+    let position = PositionColumns::recognise(&source.schema());
+    let plan = ImportPlan { name: "demo.t".into(), position, description: None, max_rows: 100, memory: 1 << 30 };
+    let refused = import::run(&store, "x", vec![Box::new(source)], plan, Arc::new(|_| ())).await;
+    let refused = refused.expect_err("a refusal").to_string();
+    assert!(refused.contains("restless: it is not the same when it is read again"), "{refused}");
+}

@@ -15,20 +15,33 @@ use datafusion::sql::sqlparser::{
 
 pub use dialect::AdqlDialect;
 
-use crate::{EngineError, Mistake};
+pub(crate) use rewrite::GEOMETRY;
+
+use crate::{
+    EngineError, Mistake,
+    bounded::{check_chains, settle},
+    error::placed_in,
+};
 
 /// How deeply a query may be nested.
 const NESTING: usize = 256;
 
 /// Parses an ADQL query and rewrites it for the planner.
 pub fn parse(text: &str) -> Result<Statement, EngineError> {
-    let statements = Parser::new(&AdqlDialect).with_recursion_limit(NESTING).try_with_sql(text)?.parse_statements()?;
-    let Ok([mut statement]) = <[Statement; 1]>::try_from(statements) else {
+    check_chains(&AdqlDialect, text)?;
+    let parsed = Parser::new(&AdqlDialect)
+        .with_recursion_limit(NESTING)
+        .try_with_sql(text)
+        .and_then(|mut parser| parser.parse_statements())
+        .map_err(|error| placed_in(text, error.into()))?;
+    let Ok([mut statement]) = <[Statement; 1]>::try_from(parsed) else {
         return Err(Mistake::new("one query is expected, no more and no less").into());
     };
-    if !matches!(statement, Statement::Query(_)) {
+    settle(&mut statement)?;
+    let Statement::Query(query) = &mut statement else {
         return Err(Mistake::new("ADQL only asks: the query must begin with SELECT or WITH").into());
-    }
+    };
+    rewrite::labels(query);
     match statement.visit(&mut Rewrite) {
         ControlFlow::Continue(()) => Ok(statement),
         ControlFlow::Break(mistake) => Err(mistake.into()),
@@ -45,6 +58,7 @@ impl VisitorMut for Rewrite {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut datafusion::sql::sqlparser::ast::Expr) -> ControlFlow<Mistake> {
+        rewrite::arithmetic(expr);
         rewrite::geometry(expr)
     }
 }
@@ -81,7 +95,19 @@ mod tests {
             rewritten("SELECT * FROM t WHERE 1=CONTAINS(POINT('ICRS', ra, dec), Circle(10, -20.5, 0.1))"),
             "SELECT * FROM t WHERE 1 = adql_contains(adql_point(ra, dec), adql_circle(10, -20.5, 0.1))"
         );
-        assert_eq!(rewritten("SELECT distance(ra, dec, 1, 2) FROM t"), "SELECT adql_distance(ra, dec, 1, 2) FROM t");
+        assert_eq!(
+            rewritten("SELECT distance(ra, dec, 1, 2), ra FROM t"),
+            "SELECT adql_distance(ra, dec, 1, 2) AS \"distance(ra, dec, 1, 2)\", ra FROM t",
+            "and the answer is called as it was asked for"
+        );
+    }
+
+    #[test]
+    fn functions_mean_what_the_standard_says() {
+        assert_eq!(
+            rewritten("SELECT LOG(x) AS a, log10(x) AS b, MOD(x, 3) AS c, TRUNCATE(x, 2) AS d, CEILING(x) AS e FROM t"),
+            "SELECT ln(x) AS a, log10(x) AS b, (x) % (3) AS c, trunc(x, 2) AS d, ceil(x) AS e FROM t"
+        );
     }
 
     #[test]
@@ -97,7 +123,8 @@ mod tests {
         assert!(refusal("").contains("one query is expected"));
         assert!(refusal("SELECT 1; SELECT 2").contains("one query is expected"));
         assert!(refusal("DROP TABLE t").contains("begin with SELECT"));
-        assert!(refusal("SELECT FROM t WHERE").contains("line 1"));
+        let unfinished = refusal("SELECT a FROM t WHERE");
+        assert!(unfinished.ends_with("the end of the query (line 1, column 22)"), "{unfinished}");
         assert!(refusal("SELECT TOP 5 PERCENT ra FROM t").contains("TOP"));
         assert!(refusal("SELECT TOP 1 ra FROM t LIMIT 2").contains("TOP"));
         assert!(

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SetExpr,
-    TopQuantity, Value, ValueWithSpan,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause, ObjectName, Query,
+    Select, SelectItem, SetExpr, TopQuantity, Value, ValueWithSpan,
 };
 
 use crate::Mistake;
@@ -59,6 +59,23 @@ fn take_top(select: &mut Select) -> Result<Option<u64>, Mistake> {
     }
 }
 
+/// Gives what has no name in the answer the text that it was asked by, rather than the planner's name for it.
+///
+/// ```text
+/// SELECT ra, COUNT(*)      →  SELECT ra, COUNT(*) AS "COUNT(*)"
+/// ```
+pub(super) fn labels(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) = item
+            && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+        {
+            let alias = Ident::with_quote('"', expr.to_string());
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        }
+    }
+}
+
 fn wrapped(body: SetExpr) -> Query {
     Query {
         with: None,
@@ -79,12 +96,42 @@ fn empty_values() -> datafusion::sql::sqlparser::ast::Values {
 }
 
 /// The geometry functions that are understood, and how they are called in a plan.
-const GEOMETRY: [(&str, &str); 4] =
+pub(crate) const GEOMETRY: [(&str, &str); 4] =
     [("POINT", "adql_point"), ("CIRCLE", "adql_circle"), ("CONTAINS", "adql_contains"), ("DISTANCE", "adql_distance")];
 
 /// The geometry functions of the standard that are not.
 const OTHER_GEOMETRY: [&str; 9] =
     ["AREA", "BOX", "CENTROID", "COORD1", "COORD2", "COORDSYS", "INTERSECTS", "POLYGON", "REGION"];
+
+/// Functions of the standard that the planner knows by another name. Its own `LOG` is to the base of 10.
+const RENAMED: [(&str, &str); 4] = [("CEILING", "ceil"), ("LOG", "ln"), ("RAND", "random"), ("TRUNCATE", "trunc")];
+
+/// ```text
+/// LOG(x)  →  ln(x)        MOD(a, b)  →  (a) % (b)
+/// ```
+pub(super) fn arithmetic(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let [name] = function.name.0.as_slice() else { return };
+    let Some(name) = name.as_ident().filter(|name| name.quote_style.is_none()) else { return };
+    let (written, span) = (name.value.to_ascii_uppercase(), name.span);
+    if let Some((_, planned)) = RENAMED.iter().find(|(adql, _)| *adql == written) {
+        function.name = ObjectName::from(vec![Ident::with_span(span, *planned)]);
+    } else if written == "MOD"
+        && let FunctionArguments::List(arguments) = &function.args
+        && let [a, b] = arguments.args.as_slice()
+        && let (Some(a), Some(b)) = (expr_of(a), expr_of(b))
+    {
+        let nested = |expr: &Expr| Box::new(Expr::Nested(Box::new(expr.clone())));
+        *expr = Expr::BinaryOp { left: nested(a), op: BinaryOperator::Modulo, right: nested(b) };
+    }
+}
+
+fn expr_of(argument: &FunctionArg) -> Option<&Expr> {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    }
+}
 
 /// ```text
 /// CONTAINS(POINT('ICRS', ra, dec), …)  →  adql_contains(adql_point(ra, dec), …)
@@ -122,11 +169,8 @@ fn refuse(message: String, span: datafusion::sql::sqlparser::tokenizer::Span) ->
 }
 
 fn text_of(argument: &FunctionArg) -> Option<&str> {
-    match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(ValueWithSpan {
-            value: Value::SingleQuotedString(text),
-            ..
-        }))) => Some(text),
+    match expr_of(argument)? {
+        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => Some(text),
         _ => None,
     }
 }

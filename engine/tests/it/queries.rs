@@ -205,14 +205,17 @@ async fn an_answer_is_cut_at_maxrec_and_says_so() {
 #[tokio::test]
 async fn mistakes_are_told_in_a_sentence() {
     for (text, told) in [
-        ("SELECT 1 FROM demo.comets", "there is no table demo.comets"),
-        ("SELECT colour FROM demo.stars", "colour"),
-        ("SELECT ra FROM demo.stars WHERE", "found: the end of the query"),
+        ("SELECT 1 FROM demo.comets", "there is no table demo.comets (line 1, column 15)"),
+        ("SELECT paralax FROM demo.stars", "there is no column paralax; did you mean parallax? (line 1, column 8)"),
+        ("SELECT colour FROM demo.stars", "there is no column colour (line 1, column 8)"),
+        (r#"SELECT "RA" FROM demo.stars"#, "there is no column RA; did you mean ra?"),
+        ("SELECT ra FROM demo.stars WHERE", "found: the end of the query (line 1, column 32)"),
         ("SELECT ra FROM demo.stars WHERE ORDER", "(line 1, column 33)"),
         ("SELECT nosuch(ra) FROM demo.stars", "nosuch"),
         ("SELECT ra FROM demo.stars WHERE 1=CONTAINS(POINT(ra, dec), CIRCLE(10, 95, 1))", "95"),
         ("SELECT ra FROM demo.stars WHERE 1=CONTAINS(POINT(ra, dec), CIRCLE(10, 5, -1))", "-1"),
-        ("SELECT POINT(ra) FROM demo.stars", "adql_point"),
+        ("SELECT POINT(ra) FROM demo.stars", "no function takes these arguments: POINT(Float64)"),
+        ("SELECT REPEAT('a', 2000000000) FROM demo.stars", "repeat"),
         ("SELECT * FROM information_schema.tables", "there is no table information_schema.tables"),
     ] {
         let sentence = refusal(text).await;
@@ -229,6 +232,10 @@ async fn sql_may_ask_and_may_not_change_anything() {
         "CREATE TABLE demo.t AS SELECT 1",
         "INSERT INTO demo.stars SELECT * FROM demo.stars",
         "SET datafusion.execution.batch_size = 1",
+        "EXPLAIN SELECT 1",
+        "EXPLAIN ANALYZE SELECT 1",
+        "SHOW TABLES",
+        "DESCRIBE demo.stars",
         "COPY demo.stars TO '/tmp/stolen.parquet'",
         "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
     ] {
@@ -255,6 +262,90 @@ async fn a_query_that_needs_too_much_memory_is_refused_and_harms_no_other() {
     let small =
         engine.plan(tables, Language::Adql, "SELECT TOP 1 ra FROM demo.stars", QueryLimits::default()).await.unwrap();
     assert_eq!(small.run().unwrap().next().await.unwrap().unwrap().num_rows(), 1);
+}
+
+#[tokio::test]
+async fn an_empty_patch_of_sky_is_an_empty_answer_in_every_plan() {
+    let cone = "1 = CONTAINS(POINT(ra, dec), CIRCLE(123.4567, 41.2345, 0.0001))";
+    assert_eq!(brute_force(123.4567, 41.2345, 0.0001).await, [0; 0]);
+    for query in [
+        format!("SELECT source_id FROM demo.stars WHERE {cone}"),
+        format!("SELECT source_id FROM demo.stars WHERE {cone} ORDER BY gmag"),
+        format!("SELECT flags, COUNT(*) AS n FROM demo.stars WHERE {cone} GROUP BY flags"),
+        format!(
+            "SELECT a.ra FROM demo.stars AS a JOIN (SELECT * FROM demo.stars WHERE {cone}) AS b ON a.source_id = b.source_id"
+        ),
+    ] {
+        let narrow = query.replace("CIRCLE(123", "CIRCLE(POINT(123").replace("41.2345,", "41.2345),");
+        for query in [query, narrow] {
+            assert_eq!(ask(&query).await.unwrap().num_rows(), 0, "{query}");
+        }
+    }
+    let counted = ask(&format!("SELECT COUNT(*) AS n FROM demo.stars WHERE {cone}")).await.unwrap();
+    assert_eq!(counted.column(0).as_primitive::<Int64Type>().value(0), 0);
+}
+
+#[tokio::test]
+async fn a_cast_distance_and_the_antipode_lose_no_row() {
+    for (pruned, unpruned) in [
+        (
+            "CAST(DISTANCE(ra, dec, 266.4, -29) AS INTEGER) <= 1",
+            "CAST(DISTANCE(ra, dec, 266.4, -29) AS INTEGER) + 0 <= 1",
+        ),
+        ("DISTANCE(ra, dec, 266.4, -29) > 100", "DISTANCE(ra, dec, 266.4, -29) + 0 > 100"),
+        ("NOT DISTANCE(ra, dec, 266.4, -29) < 180", "NOT DISTANCE(ra, dec, 266.4, -29) + 0 < 180"),
+    ] {
+        let count = |condition: &str| format!("SELECT source_id FROM demo.stars WHERE {condition}");
+        let (pruned, unpruned) = (ask(&count(pruned)).await.unwrap(), ask(&count(unpruned)).await.unwrap());
+        assert_eq!(ids(&pruned), ids(&unpruned));
+    }
+}
+
+#[tokio::test]
+async fn a_query_of_many_conditions_is_answered() {
+    let terms: Vec<String> = (0..3_000).map(|i| format!("flags = {i}")).collect();
+    let text = format!("SELECT COUNT(*) AS n FROM demo.stars WHERE {}", terms.join(" OR "));
+    let answer = ask(&text).await.unwrap();
+    assert_eq!(answer.column(0).as_primitive::<Int64Type>().value(0), STARS as i64);
+}
+
+#[tokio::test]
+async fn functions_of_the_standard_compute_what_it_says() {
+    let answer = ask(
+        "SELECT TOP 1 LOG(10.0) AS a, LOG10(100.0) AS b, MOD(7, 4) AS c, CEILING(1.2) AS d, NOW() AS e FROM demo.stars",
+    );
+    let answer = answer.await.unwrap();
+    let number = |column: usize| {
+        let numbers = arrow::compute::cast(answer.column(column), &DataType::Float64).unwrap();
+        numbers.as_primitive::<Float64Type>().value(0)
+    };
+    assert_eq!([0, 1, 2, 3].map(number), [10_f64.ln(), 2.0, 3.0, 2.0]);
+}
+
+#[tokio::test]
+async fn a_sort_that_does_not_fit_in_memory_goes_through_the_disk() {
+    let engine = Engine::new(EngineOptions { memory: 48 << 20, threads: 2 }).unwrap();
+    let tables = &house().await.tables;
+    let text =
+        "SELECT a.*, b.dec AS other FROM demo.stars AS a, (SELECT TOP 30 dec FROM demo.stars) AS b ORDER BY a.ra";
+    let query = engine.plan(tables, Language::Adql, text, QueryLimits { max_rows: Some(1_000_000) }).await.unwrap();
+    let mut rows = query.run().unwrap();
+    let (mut count, mut last) = (0, f64::NEG_INFINITY);
+    while let Some(batch) = rows.next().await {
+        let batch = batch.unwrap();
+        let ra = batch.column_by_name("ra").unwrap().as_primitive::<Float64Type>().values();
+        assert!(ra[0] >= last && ra.is_sorted());
+        last = ra[ra.len() - 1];
+        count += batch.num_rows() as u64;
+    }
+    assert_eq!((count, rows.overflow()), (STARS * 30, false));
+}
+
+#[tokio::test]
+async fn what_has_no_name_is_called_as_it_was_asked_for() {
+    let answer = ask("SELECT COUNT(*), MAX(DISTANCE(POINT(ra, dec), POINT(0, 0))), 1 FROM demo.stars").await.unwrap();
+    let names: Vec<_> = answer.schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(names, ["COUNT(*)", "MAX(DISTANCE(POINT(ra, dec), POINT(0, 0)))", "1"]);
 }
 
 #[tokio::test]
