@@ -7,7 +7,10 @@
 use std::path::PathBuf;
 
 use catalogs::TableName;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{
+    Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 
 /// Publishes astronomical catalogues: HEALPix-partitioned Parquet, queried in ADQL, served by TAP and Arrow Flight SQL.
 #[derive(Debug, Parser)]
@@ -75,13 +78,13 @@ pub(crate) enum Command {
 /// `almagest quickstart`
 #[derive(Debug, Args)]
 pub(crate) struct QuickstartArgs {
-    /// How many stars the demo sky has, 200_000 at first; galaxies and observations follow in proportion
-    #[arg(long, value_name = "N", value_parser = rows)]
+    /// How many stars the demo sky has: 200_000 by default; a sky that is there already is kept
+    #[arg(long, value_name = "N", value_parser = some_rows)]
     pub(crate) rows: Option<u64>,
     /// The local folder that keeps the data; a second start finds it there
     #[arg(long, value_name = "DIR", default_value = "almagest-data", value_parser = local_folder, value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
-    /// The seed of the sky, 1 at first: the same seed makes the same rows
+    /// The seed of the sky, from which all rows follow: 1 by default; a sky that is there already is kept
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// Make and import the sky, then end instead of serving it
@@ -169,8 +172,26 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
     /// The file to write; its name ends in .parquet or .csv and says the format
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) out: PathBuf,
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(sky_file), value_hint = ValueHint::FilePath)]
+    pub(crate) out: SkyFile,
+}
+
+/// A file for a sky.
+#[derive(Clone, Debug)]
+pub(crate) struct SkyFile {
+    /// Where it shall be.
+    pub(crate) path: PathBuf,
+    /// What it shall be.
+    pub(crate) format: SkyFormat,
+}
+
+/// The formats of a file for a sky.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SkyFormat {
+    /// Parquet
+    Parquet,
+    /// Comma-separated values with a header line
+    Csv,
 }
 
 /// The skies that can be generated.
@@ -238,8 +259,12 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> Vec<u8> {
 
 /// A number of rows, in which `_` may group the digits.
 fn rows(text: &str) -> Result<u64, String> {
-    crate::config::grouped_digits(text)
-        .ok_or_else(|| "a number of rows is digits, such as 200000 or 200_000".to_owned())
+    let is_digits =
+        text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || c == '_');
+    crate::config::grouped_digits(text).ok_or_else(|| match is_digits && !text.ends_with('_') {
+        true => format!("the number is too large; at most {} rows can be counted", u64::MAX),
+        false => "a number of rows is digits, such as 200000 or 200_000".to_owned(),
+    })
 }
 
 /// A number of rows of which there must be one.
@@ -248,6 +273,16 @@ fn some_rows(text: &str) -> Result<u64, String> {
         0 => Err("a sky has at least one row".to_owned()),
         rows => Ok(rows),
     })
+}
+
+/// A file whose name says what it shall be.
+fn sky_file(path: PathBuf) -> Result<SkyFile, String> {
+    let format = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("parquet") => SkyFormat::Parquet,
+        Some("csv") => SkyFormat::Csv,
+        _ => return Err("the name should end in .parquet or .csv".to_owned()),
+    };
+    Ok(SkyFile { path, format })
 }
 
 /// A folder of this machine, and not the URL of an object store.

@@ -5,7 +5,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use catalogs::CatalogError;
+use catalogs::{CatalogError, TableName};
 use engine::EngineError;
 use jobs::JobError;
 use metadata::MetadataError;
@@ -36,10 +36,16 @@ pub(crate) enum Failure {
         reason: String,
     },
     /// An address could not be listened on.
-    #[error("{address} cannot be listened on: {reason}")]
+    #[error(
+        "cannot listen on {address}: {}; choose another with {key} in the configuration or {}",
+        obstacle(reason),
+        variable(key)
+    )]
     Listen {
         /// The address of the configuration.
         address: SocketAddr,
+        /// The key of the configuration that says it.
+        key: &'static str,
         /// What the operating system says.
         #[source]
         reason: io::Error,
@@ -67,9 +73,25 @@ pub(crate) enum Failure {
     /// A query failed.
     #[error(transparent)]
     Job(#[from] JobError),
-    /// Ctrl-C.
-    #[error("interrupted; nothing was changed")]
-    Interrupted,
+    /// SIGTERM or Ctrl-C while a table was made.
+    #[error("interrupted: {name} was not published")]
+    Interrupted {
+        /// The table.
+        name: TableName,
+    },
+}
+
+/// What stands in the way of listening.
+fn obstacle(reason: &io::Error) -> String {
+    match reason.kind() {
+        io::ErrorKind::AddrInUse => "it is in use".to_owned(),
+        _ => reason.to_string(),
+    }
+}
+
+/// The environment variable of a key.
+fn variable(key: &str) -> String {
+    format!("ALMAGEST__{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
 impl Failure {

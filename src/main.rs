@@ -12,6 +12,7 @@ mod output;
 mod progress;
 mod shutdown;
 mod wiring;
+mod words;
 
 use std::{
     error::Error,
@@ -82,6 +83,8 @@ fn flags(global: &GlobalArgs, command: &Command) -> Vec<Flag> {
 fn run_on(threads: Threads, command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.count())
+        // Planning recurses as deep as a query is nested, which is bounded: for that bound there is room here.
+        .thread_stack_size(16 << 20)
         .enable_all()
         .build()
         .map_err(Failure::Threads)?;

@@ -1,7 +1,8 @@
 //! How a service ends: asked once, it drains; asked twice, it stops at once.
 //!
 //! The first SIGTERM or SIGINT cancels a token that every server watches: they take nothing new and finish what they
-//! began. A second signal ends the process with the status a shell expects of it (130 or 143).
+//! began. An import watches it too, and removes what it wrote. A second signal ends the process with the status a shell
+//! expects of it (130 or 143).
 //!
 //! Draining is bounded, and a drain that runs into its bound still ends with status 0: the operator asked for the end and
 //! got it, results that were acknowledged are on the object store by then, and a supervisor that saw a failure there
@@ -33,7 +34,6 @@ pub(crate) fn on_signals() -> Result<CancellationToken, Failure> {
             if asked.is_cancelled() {
                 process::exit(128 + signal.as_raw_value());
             }
-            tracing::info!("stopping: what is running is finished, nothing new is taken");
             asked.cancel();
         }
     });
@@ -67,7 +67,10 @@ impl Servers {
     pub(crate) async fn run(mut self, bound: Duration) -> Result<(), Failure> {
         let outcome = tokio::select! {
             biased;
-            () = self.stop.cancelled() => Ok(()),
+            () = self.stop.cancelled() => {
+                tracing::info!("stopping: what is running is finished, nothing new is taken");
+                Ok(())
+            }
             Some(ended) = self.running.join_next_with_id() => self.ended_unasked(ended),
         };
         self.stop.cancel();

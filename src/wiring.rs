@@ -10,6 +10,18 @@ use crate::{
     failure::Failure,
 };
 
+/// Refuses to look into what is not there: the stores below are made where they are missing, and a look makes nothing.
+pub(crate) fn expect_data(config: &Config) -> Result<(), Failure> {
+    let missing = match &config.store.url {
+        StoreUrl::Folder(folder) if !folder.is_dir() => format!("data folder {}", folder.display()),
+        _ => match config.metadata_file()? {
+            file if !file.exists() => format!("metadata database {}", file.display()),
+            _ => return Ok(()),
+        },
+    };
+    Err(Failure::Refused(format!("there is no {missing}; `almagest quickstart` or `almagest import` makes one")))
+}
+
 /// The store of the catalogues.
 pub(crate) fn store(config: &Config) -> Result<CatalogStore, Failure> {
     let store = &config.store;
@@ -29,7 +41,7 @@ pub(crate) fn store(config: &Config) -> Result<CatalogStore, Failure> {
 
 /// The metadata database.
 pub(crate) async fn metadata(config: &Config) -> Result<Metadata, Failure> {
-    Ok(Metadata::open(&config.metadata_url()?).await?)
+    Ok(Metadata::open(&format!("sqlite:{}", config.metadata_file()?.display())).await?)
 }
 
 /// What runs queries.

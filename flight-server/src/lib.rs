@@ -11,6 +11,7 @@
 mod about;
 mod linger;
 mod plain;
+mod request;
 mod service;
 mod statement;
 mod status;
@@ -22,7 +23,10 @@ use futures::TryStreamExt;
 use jobs::Jobs;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
 
 /// A client behind a gateway that has gone without a word is noticed within two of these, and its query ended.
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -41,15 +45,12 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let service = FlightServiceServer::new(service::Door::new(jobs)).max_decoding_message_size(REQUEST_BYTES);
+    let calls = Routes::new(service).into_axum_router().layer(axum::middleware::from_fn(request::named));
     let connections = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(linger::Lingering::new);
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
-        .trace_fn(|request| {
-            let id = format!("{:016x}", rand::random::<u64>());
-            tracing::info_span!("request", %id, path = request.uri().path())
-        })
-        .add_service(service)
+        .add_routes(calls.into())
         .serve_with_incoming_shutdown(connections, shutdown.cancelled_owned())
         .await
 }

@@ -19,6 +19,13 @@ mod id;
 mod run;
 mod served;
 
+#[cfg(test)]
+extern crate self as jobs; // by this name the house of the integration tests knows this crate
+#[cfg(test)]
+#[allow(dead_code, missing_docs, unreachable_pub)] // shared
+#[path = "../tests/it/house.rs"]
+mod house;
+
 pub use answer::{Answer, AnswerRows};
 pub use catalogs::ColumnMeta;
 pub use engine::{Language, Mistake};

@@ -8,8 +8,8 @@ use std::{
 };
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use catalogs::CatalogStore;
-use engine::{Engine, Language, Query, QueryLimits, Rows};
+use catalogs::{CatalogStore, TableName};
+use engine::{Engine, Language, Mistake, Query, QueryLimits, Rows};
 use futures::{Stream, StreamExt};
 use metadata::Metadata;
 use tracing::Instrument;
@@ -90,13 +90,19 @@ impl Jobs {
         match self.engine.plan(&served.set, language, text, limits).await.map_err(JobError::from) {
             // A table that cannot be opened is not an unknown one.
             Err(JobError::Mistake(mistake)) => {
-                let text = text.to_lowercase();
-                let named = served.broken.iter().find(|(name, _)| text.contains(name.table()));
-                Err(named.map_or(JobError::Mistake(mistake), |(_, fault)| JobError::Unavailable(*fault)))
+                let missing = missing_table(&mistake);
+                let broken = served.broken.iter().find(|broken| Some(&broken.name) == missing.as_ref());
+                Err(broken.map_or(JobError::Mistake(mistake), |broken| JobError::Unavailable(broken.fault)))
             }
             planned => planned,
         }
     }
+}
+
+/// The table that a query names and the engine does not know: the word after "no table" in the engine's sentence.
+fn missing_table(mistake: &Mistake) -> Option<TableName> {
+    let (_, written) = mistake.message.split_once("no table ")?;
+    written.split_whitespace().next()?.trim_end_matches(['.', ';', ',', ':']).parse().ok()
 }
 
 /// The rows of the engine.

@@ -2,9 +2,13 @@
 //!
 //! A query asks the database for one number, the generation. While it stays, everything is in memory; when it has moved,
 //! the list is read again, and only versions that were not open yet are opened. A version never changes, so what is open
-//! is right for as long as it is listed.
+//! is right for as long as it is listed. What could not be opened is tried again after a while, not by every query.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use catalogs::{CatalogSnapshot, CatalogStore, TableName};
 use engine::TableSet;
@@ -12,6 +16,10 @@ use metadata::{Metadata, PublishedTable};
 use tokio::sync::Mutex;
 
 use crate::{FaultId, JobError, error::logged};
+
+/// How long a table that could not be opened is left alone: its store may be down, and each attempt may be slow and logs
+/// an error.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// A table as it is served now.
 #[derive(Clone, Debug)]
@@ -32,7 +40,24 @@ pub(crate) struct Served {
     pub(crate) tables: Arc<[ServedTable]>,
     pub(crate) set: TableSet,
     /// Published, but not to be opened at the moment.
-    pub(crate) broken: Arc<[(TableName, FaultId)]>,
+    pub(crate) broken: Arc<[Broken]>,
+}
+
+/// A table that could not be opened.
+#[derive(Clone)]
+pub(crate) struct Broken {
+    pub(crate) name: TableName,
+    version: u32,
+    /// The failure, by its name in the log.
+    pub(crate) fault: FaultId,
+    tried: Instant,
+}
+
+impl Broken {
+    /// Whether it is too early to try again.
+    fn rests(&self) -> bool {
+        self.tried.elapsed() < RETRY
+    }
 }
 
 /// Keeps the tables of the last generation open.
@@ -58,7 +83,7 @@ impl Shelf {
         let mut last = self.last.lock().await;
         if let Some((known, served)) = last.as_ref()
             && *known >= generation
-            && served.broken.is_empty()
+            && served.broken.iter().all(Broken::rests)
         {
             return Ok(served.clone());
         }
@@ -75,8 +100,18 @@ impl Shelf {
             .flat_map(|served| served.tables.iter())
             .map(|table| ((&table.name, table.version), &table.snapshot))
             .collect();
+        let resting: HashMap<_, _> = last
+            .iter()
+            .flat_map(|served| served.broken.iter())
+            .filter(|broken| broken.rests())
+            .map(|broken| ((&broken.name, broken.version), broken))
+            .collect();
         let (mut tables, mut broken) = (Vec::new(), Vec::new());
         for table in published {
+            if let Some(known) = resting.get(&(&table.name, table.version)) {
+                broken.push(Broken::clone(known));
+                continue;
+            }
             let snapshot = match open.get(&(&table.name, table.version)) {
                 Some(snapshot) => Ok(Arc::clone(snapshot)),
                 None => catalogs::open(&self.store, &table.root).await.map(Arc::new),
@@ -90,11 +125,52 @@ impl Shelf {
                 }),
                 Err(error) => {
                     let fault = logged(&format!("opening {} version {}", table.name, table.version), &error);
-                    broken.push((table.name, fault));
+                    broken.push(Broken { name: table.name, version: table.version, fault, tried: Instant::now() });
                 }
             }
         }
         let set = TableSet::new(tables.iter().map(|table| (table.name.clone(), Arc::clone(&table.snapshot))))?;
         Ok(Served { tables: tables.into(), set, broken: broken.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::house::{House, stars};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_broken_table_keeps_its_fault_until_it_is_tried_again_and_is_served_once_it_is_back() {
+        let house = House::with_stars(1).await;
+        let root = house.publish("demo.away", stars(4)).await;
+        let folder = house.folder.path().join("catalogues").join(&root);
+        let aside = house.folder.path().join("aside");
+        std::fs::rename(&folder, &aside).unwrap();
+        let shelf = Shelf::new(house.metadata.clone(), house.store.clone());
+        let fault = async || shelf.served().await.unwrap().broken.first().map(|broken| broken.fault);
+        let rested = async || {
+            let mut last = shelf.last.lock().await;
+            let (_, served) = last.as_mut().unwrap();
+            let mut broken = served.broken.to_vec();
+            broken.iter_mut().for_each(|broken| broken.tried = broken.tried.checked_sub(RETRY).unwrap());
+            served.broken = broken.into();
+        };
+
+        let first = fault().await.unwrap();
+        assert_eq!(fault().await, Some(first));
+        house.publish("demo.more", stars(1)).await; // the list is read again
+        assert_eq!(fault().await, Some(first));
+        assert_eq!(shelf.served().await.unwrap().tables.len(), 2);
+
+        rested().await;
+        let second = fault().await.unwrap();
+        assert_ne!(second, first);
+
+        std::fs::rename(&aside, &folder).unwrap();
+        assert_eq!(fault().await, Some(second));
+        rested().await;
+        assert_eq!(fault().await, None);
+        assert_eq!(shelf.served().await.unwrap().tables.len(), 3);
     }
 }

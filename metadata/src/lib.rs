@@ -30,6 +30,14 @@ pub enum MetadataError {
     /// The schema of the database could not be brought up to date.
     #[error("the metadata database cannot be brought up to date: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// A table is not what it was when somebody began to make a new version of it.
+    #[error("{name} was published by somebody else meanwhile (version {version}); nothing was changed")]
+    Overtaken {
+        /// The table.
+        name: TableName,
+        /// The version that is served now.
+        version: u32,
+    },
     /// A row says something that it cannot.
     #[error("the metadata database holds {what}, which cannot be")]
     Corrupt {
@@ -80,6 +88,8 @@ pub struct Metadata {
 
 const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "tables", include_str!("../migrations/0001_tables.sql"))];
 
+const MIGRATION_TRIES: u32 = 20;
+
 impl Metadata {
     /// Opens the database at `sqlite:PATH`, making it if need be, and brings its schema up to date.
     pub async fn open(url: &str) -> Result<Self, MetadataError> {
@@ -100,13 +110,38 @@ impl Metadata {
         let migrations = MIGRATIONS.map(|(version, name, sql)| {
             Migration::new(version, name.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
         });
-        Migrator::with_migrations(migrations.to_vec()).run(&pool).await?;
+        let migrator = Migrator::with_migrations(migrations.to_vec());
+        // Of processes that open a new database at the same time one makes the tables; the others find them a moment
+        // later.
+        let mut tries = 1;
+        while let Err(error) = migrator.run(&pool).await {
+            if tries == MIGRATION_TRIES {
+                return Err(error.into());
+            }
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         Ok(Self { pool })
     }
 
-    /// Publishes a version: from the end of this call on it is the one that is served. Returns its number.
-    pub async fn publish(&self, publication: &Publication) -> Result<u32, MetadataError> {
+    /// Publishes a version over the one that the caller saw (none, if there was no table), and changes nothing where
+    /// another is served by now. From the end of this call on it is the one that is served. Returns its number.
+    pub async fn publish(&self, publication: &Publication, seen: Option<u32>) -> Result<u32, MetadataError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let name = &publication.name;
+        let served: Option<i64> = sqlx::query_scalar(
+            "SELECT version FROM table_version WHERE schema_name = ?1 AND table_name = ?2 AND is_current",
+        )
+        .bind(name.schema())
+        .bind(name.table())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let served = served.map(|version| number(name, version)).transpose()?;
+        if let Some(version) = served
+            && served != seen
+        {
+            return Err(MetadataError::Overtaken { name: name.clone(), version });
+        }
         let (schema, table) = (publication.name.schema(), publication.name.table());
         let last: Option<i64> =
             sqlx::query_scalar("SELECT max(version) FROM table_version WHERE schema_name = ?1 AND table_name = ?2")
@@ -139,8 +174,7 @@ impl Metadata {
         .await?;
         sqlx::query("UPDATE generation SET number = number + 1").execute(&mut *transaction).await?;
         transaction.commit().await?;
-        u32::try_from(version)
-            .map_err(|_| MetadataError::Corrupt { what: format!("version {version} of {schema}.{table}") })
+        number(&publication.name, version)
     }
 
     /// The served version of every table, by name.
@@ -168,15 +202,19 @@ impl Metadata {
     }
 }
 
+fn number(name: &TableName, version: i64) -> Result<u32, MetadataError> {
+    version.try_into().map_err(|_| MetadataError::Corrupt { what: format!("version {version} of {name}") })
+}
+
 fn table_of(row: &SqliteRow) -> Result<PublishedTable, MetadataError> {
     let (schema, table): (String, String) = (row.try_get("schema_name")?, row.try_get("table_name")?);
     let corrupt = |what: String| MetadataError::Corrupt { what };
-    let name = format!("{schema}.{table}").parse().map_err(|error| corrupt(format!("{error}")))?;
+    let name: TableName = format!("{schema}.{table}").parse().map_err(|error| corrupt(format!("{error}")))?;
     let version: i64 = row.try_get("version")?;
     let rows: i64 = row.try_get("row_count")?;
     let published_at: String = row.try_get("published_at")?;
     Ok(PublishedTable {
-        version: version.try_into().map_err(|_| corrupt(format!("version {version} of {name}")))?,
+        version: number(&name, version)?,
         rows: rows.try_into().map_err(|_| corrupt(format!("{rows} rows of {name}")))?,
         published_at: published_at.parse().map_err(|_| corrupt(format!("the time {published_at}")))?,
         root: row.try_get("root")?,
@@ -210,9 +248,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let metadata = database(&folder).await;
         assert_eq!(metadata.tables().await.unwrap(), []);
-        assert_eq!(metadata.publish(&publication("demo.stars", "a")).await.unwrap(), 1);
-        assert_eq!(metadata.publish(&publication("demo.galaxies", "b")).await.unwrap(), 1);
-        assert_eq!(metadata.publish(&publication("demo.stars", "c")).await.unwrap(), 2);
+        assert_eq!(metadata.publish(&publication("demo.stars", "a"), None).await.unwrap(), 1);
+        assert_eq!(metadata.publish(&publication("demo.galaxies", "b"), None).await.unwrap(), 1);
+        assert_eq!(metadata.publish(&publication("demo.stars", "c"), Some(1)).await.unwrap(), 2);
         metadata.close().await;
         let metadata = database(&folder).await;
         let tables = metadata.tables().await.unwrap();
@@ -227,25 +265,50 @@ mod tests {
     async fn a_publication_that_fails_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let metadata = database(&folder).await;
-        metadata.publish(&publication("demo.stars", "a")).await.unwrap();
+        metadata.publish(&publication("demo.stars", "a"), None).await.unwrap();
         let before = (metadata.tables().await.unwrap(), metadata.generation().await.unwrap());
-        assert!(metadata.publish(&publication("demo.other", "a")).await.is_err(), "two tables cannot share a folder");
+        assert!(
+            metadata.publish(&publication("demo.other", "a"), None).await.is_err(),
+            "two tables cannot share a folder"
+        );
         assert_eq!((metadata.tables().await.unwrap(), metadata.generation().await.unwrap()), before);
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_new_database_may_be_opened_by_many_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/almagest.db", folder.path().display());
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let url = url.clone();
+            tasks.spawn(async move { Metadata::open(&url).await.map(drop) });
+        }
+        assert!(tasks.join_all().await.iter().all(Result::is_ok));
+    }
+
     #[tokio::test]
-    async fn publications_at_the_same_time_each_get_their_own_version() {
+    async fn of_those_who_saw_the_same_version_exactly_one_publishes_over_it() {
         let folder = tempfile::tempdir().unwrap();
         let metadata = database(&folder).await;
-        let mut tasks = tokio::task::JoinSet::new();
-        for number in 0..20 {
-            let metadata = metadata.clone();
-            tasks
-                .spawn(async move { metadata.publish(&publication("demo.stars", &number.to_string())).await.unwrap() });
+        for seen in [None, Some(1)] {
+            let mut tasks = tokio::task::JoinSet::new();
+            for number in 0..10 {
+                let metadata = metadata.clone();
+                let publication = publication("demo.stars", &format!("{seen:?} {number}"));
+                tasks.spawn(async move { metadata.publish(&publication, seen).await });
+            }
+            let (published, overtaken): (Vec<_>, Vec<_>) = tasks.join_all().await.into_iter().partition(Result::is_ok);
+            let version = seen.unwrap_or(0) + 1;
+            assert_eq!(published.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [version]);
+            for refusal in overtaken.into_iter().map(|refusal| refusal.unwrap_err().to_string()) {
+                let sentence = format!(
+                    "demo.stars was published by somebody else meanwhile (version {version}); nothing was changed"
+                );
+                assert_eq!(refusal, sentence);
+            }
+            let served = metadata.table(&"demo.stars".parse().unwrap()).await.unwrap().unwrap();
+            assert_eq!((served.version, metadata.generation().await.unwrap()), (version, i64::from(version)));
         }
-        let mut versions = tasks.join_all().await;
-        versions.sort_unstable();
-        assert_eq!(versions, (1..=20).collect::<Vec<_>>());
     }
 
     #[tokio::test]

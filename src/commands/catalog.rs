@@ -11,10 +11,12 @@ use crate::{
     config::Config,
     failure::Failure,
     output, wiring,
+    words::{counted, size},
 };
 
 /// Lists or shows catalogues.
 pub(crate) async fn run(config: Config, command: CatalogCommand) -> Result<(), Failure> {
+    wiring::expect_data(&config)?;
     match command {
         CatalogCommand::List(args) => list(&config, &args).await,
         CatalogCommand::Show(args) => show(&config, &args).await,
@@ -57,14 +59,14 @@ async fn show(config: &Config, args: &CatalogShowArgs) -> Result<(), Failure> {
         [name, data_type, or_nothing(meta.unit), or_nothing(meta.ucd), or_nothing(meta.description)]
     }));
     let head = format!(
-        "{} version {}, published {}\n{}\n{} rows in {} files, {:.1} MB\n\n",
+        "{} version {}, published {}\n{}\n{} in {}, {}\n\n",
         table.name,
         table.version,
         table.published_at.format("%Y-%m-%d %H:%M UTC"),
         table.description.as_deref().unwrap_or("(no description)"),
-        snapshot.rows(),
-        snapshot.files().len(),
-        bytes(&snapshot) as f64 / 1e6,
+        counted(snapshot.rows(), "row"),
+        counted(snapshot.files().len() as u64, "file"),
+        size(bytes(&snapshot)),
     );
     print(&(head + &aligned(&lines)))
 }

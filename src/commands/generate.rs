@@ -1,6 +1,13 @@
 //! `almagest generate`: a demo sky as a file, for tests and benchmarks.
 
-use std::{fs::File, io::BufWriter, path::Path, sync::Arc};
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::BufWriter,
+    path::{Path, PathBuf},
+    process,
+    sync::Arc,
+};
 
 use arrow::{
     array::RecordBatch,
@@ -17,8 +24,9 @@ use parquet::{
 };
 
 use crate::{
-    cli::{DemoSky, GenerateArgs},
+    cli::{DemoSky, GenerateArgs, SkyFile, SkyFormat},
     failure::Failure,
+    words::counted,
 };
 
 /// Writes a demo sky to a file.
@@ -29,16 +37,26 @@ pub(crate) fn run(args: GenerateArgs) -> Result<(), Failure> {
         DemoSky::Observations => Table::Observations,
     };
     let sky = demo_sky::DemoSky { seed: args.seed, rows: args.rows };
-    let failed = |reason: String| Failure::File { path: args.out.clone(), reason };
-    let ending = args.out.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    let written = match ending {
-        "parquet" => write_parquet(&args.out, table, sky.batches(table)),
-        "csv" => write_csv(&args.out, sky.batches(table)),
-        _ => return Err(failed("its name should end in .parquet or .csv".to_owned())),
+    let SkyFile { path, format } = args.out;
+    let part = part_of(&path);
+    let written = match format {
+        SkyFormat::Parquet => write_parquet(&part, table, sky.batches(table)),
+        SkyFormat::Csv => write_csv(&part, sky.batches(table)),
     };
-    written.map_err(|error| failed(error.to_string()))?;
-    eprintln!("{}: {} rows of {table}", args.out.display(), sky.rows(table));
+    if let Err(error) = written.and_then(|()| Ok(fs::rename(&part, &path)?)) {
+        let _ = fs::remove_file(&part); // it may not even have been made, and there is a better reason to tell
+        return Err(Failure::File { path, reason: error.to_string() });
+    }
+    eprintln!("{}: {} of {table}", path.display(), counted(sky.rows(table), "row"));
     Ok(())
+}
+
+/// The neighbour in which a file grows, so that under its own name it is either whole or not there.
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.part", process::id()));
+    path.with_file_name(name)
 }
 
 fn write_parquet(path: &Path, table: Table, batches: impl Iterator<Item = RecordBatch>) -> Result<(), ArrowError> {

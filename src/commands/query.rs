@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     failure::Failure,
     output, wiring,
+    words::counted,
 };
 
 /// A person reads at most so many rows at once; more must be asked for.
@@ -34,6 +35,7 @@ pub(crate) async fn run(config: Config, args: QueryArgs) -> Result<(), Failure> 
     };
     let max_rows = args.maxrec.unwrap_or(usual);
     let request = QueryRequest { language, text: text(&args)?, max_rows: Some(max_rows) };
+    wiring::expect_data(&config)?;
     let answer = wiring::jobs(&config).await?.run(request).await?;
     let mut out = Output::create(&args)?;
     let written = match args.format {
@@ -43,7 +45,7 @@ pub(crate) async fn run(config: Config, args: QueryArgs) -> Result<(), Failure> 
     };
     let overflow = out.finish(written)?;
     if overflow {
-        eprintln!("almagest: the answer was cut after {max_rows} rows; --maxrec asks for more");
+        eprintln!("almagest: the answer was cut after {}; --maxrec asks for more", counted(max_rows, "row"));
     }
     Ok(())
 }

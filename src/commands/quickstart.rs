@@ -12,23 +12,30 @@ use catalogs::{
 };
 use demo_sky::{DemoSky, Table};
 use metadata::PublishedTable;
+use tokio_util::sync::CancellationToken;
 
-use super::{import, serve};
-use crate::{cli::QuickstartArgs, config::Config, failure::Failure, output, wiring};
+use super::{
+    import::{self, NewTable},
+    serve::{self, Addresses, Ports, reachable},
+};
+use crate::{cli::QuickstartArgs, config::Config, failure::Failure, output, shutdown, wiring, words::counted};
 
 const USUAL_STARS: u64 = 200_000;
 const USUAL_SEED: u64 = 1;
 
 /// Makes, imports and serves a demo sky.
 pub(crate) async fn run(config: Config, args: QuickstartArgs) -> Result<(), Failure> {
-    make_sky(&config, &args).await?;
+    let stop = shutdown::on_signals()?;
     if args.no_serve {
-        return Ok(());
+        return make_sky(&config, &args, &stop).await;
     }
-    serve::serve(&config, || greet(&config)).await
+    // Before the sky is made: a port that is taken is better known now than in an hour.
+    let ports = Ports::open(&config).await?;
+    make_sky(&config, &args, &stop).await?;
+    serve::serve(&config, ports, stop, |addresses| greet(&config, addresses)).await
 }
 
-async fn make_sky(config: &Config, args: &QuickstartArgs) -> Result<(), Failure> {
+async fn make_sky(config: &Config, args: &QuickstartArgs, stop: &CancellationToken) -> Result<(), Failure> {
     let (store, metadata) = (wiring::store(config)?, wiring::metadata(config).await?);
     let published = metadata.tables().await?;
     let sky = chosen_sky(&published, args)?;
@@ -43,8 +50,9 @@ async fn make_sky(config: &Config, args: &QuickstartArgs) -> Result<(), Failure>
             Table::Observations => None,
             _ => PositionColumns::recognise(&source.schema()),
         };
-        let description = description(sky, table);
-        import::publish(config, &store, &metadata, name, vec![source], position, Some(description)).await?;
+        let description = Some(description(sky, table));
+        let table = NewTable { name, replaces: None, position, description };
+        import::publish(config, &store, &metadata, table, vec![source], stop).await?;
     }
     Ok(())
 }
@@ -62,8 +70,9 @@ fn chosen_sky(published: &[PublishedTable], args: &QuickstartArgs) -> Result<Dem
     if same {
         return Ok(there);
     }
+    let stars = counted(stars, "star");
     Err(Failure::Refused(format!(
-        "{} holds a sky of {stars} stars with seed {found}; choose another --dir for another sky",
+        "{} holds a sky of {stars} with seed {found}; choose another --dir for another sky",
         args.dir.display()
     )))
 }
@@ -101,14 +110,14 @@ impl RowSource for Rows {
 }
 
 /// What to paste where, once the doors are open.
-fn greet(config: &Config) -> Result<(), Failure> {
+fn greet(config: &Config, addresses: Addresses) -> Result<(), Failure> {
     let tap = match &config.http.public_url {
         Some(url) => url.as_str().to_owned(),
-        None => format!("http://{}", config.http.listen),
+        None => format!("http://{}", reachable(addresses.http)),
     };
     let flight = match &config.flight.public_url {
         Some(url) => url.as_str().to_owned(),
-        None => format!("grpc://{}", config.flight.listen),
+        None => format!("grpc://{}", reachable(addresses.flight)),
     };
     let text = format!(
         r#"

@@ -141,21 +141,32 @@ pub(crate) enum ConfigError {
         name: String,
     },
     /// More rows by default than are allowed.
-    #[error("query.default_maxrec is {default}, which is more than query.max_maxrec, {max}")]
+    #[error(
+        "query.default_maxrec is {default} ({default_origin}), which is more than query.max_maxrec, {max} ({max_origin})"
+    )]
     MaxrecOrder {
         /// What nobody asked for.
         default: NonZeroU64,
+        /// Who said so.
+        default_origin: Origin,
         /// What may be asked for.
         max: NonZeroU64,
+        /// Who said so.
+        max_origin: Origin,
     },
     /// An endpoint without encryption that nobody allowed.
-    #[error("store.endpoint is a plain http address; use https, or allow it with store.allow_http = true")]
-    PlainEndpoint,
+    #[error("store.endpoint ({origin}) is a plain http address; use https, or allow it with store.allow_http = true")]
+    PlainEndpoint {
+        /// Who named it.
+        origin: Origin,
+    },
     /// One half of what an object store asks for.
-    #[error("store.{set} is set and store.{missing} is not; the object store needs both or neither")]
+    #[error("store.{set} is set ({origin}) and store.{missing} is not; the object store needs both or neither")]
     HalfAnAccount {
         /// The half that is there.
         set: &'static str,
+        /// Who set it.
+        origin: Origin,
         /// The half that is not.
         missing: &'static str,
     },

@@ -3,10 +3,11 @@
 //! To add a key, add it here and use it; it then appears in `almagest config`, in the environment and on the page for
 //! operators. A key that nothing uses does not belong here.
 
-use std::{net::SocketAddr, num::NonZeroU64, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, time::Duration};
 
 use super::{
     error::ConfigError,
+    layers::Origin,
     places::{FlightUrl, HttpUrl, MetadataUrl, Region, StoreUrl},
     schema::{Preset, configuration},
     values::{ByteSize, LogFilter, LogFormat, Secret, Threads},
@@ -29,7 +30,7 @@ configuration! {
         allow_http: bool = Preset::Value("false");
     }
 
-    /// Where tables, columns, users and jobs are described: a small relational database.
+    /// The small relational database, which keeps which version of which table is served.
     metadata: Metadata {
         /// An SQLite file. Left empty, it is `almagest.db` inside the folder of store.url.
         url: MetadataUrl = Preset::Value(r#""""#);
@@ -67,7 +68,8 @@ configuration! {
     import: Import {
         /// A partition of the sky with more rows than this is split in four.
         max_rows_per_partition: NonZeroU64 = Preset::Value("1_000_000");
-        /// The memory for rows on their way to their partitions; beyond it, they wait on the local disk.
+        /// The memory for rows on their way to their partitions; beyond it, they wait on the local disk. About one
+        /// partition for each core comes on top, while the partitions are sorted and written.
         memory: ByteSize = Preset::Value(r#""2GiB""#);
     }
 
@@ -88,30 +90,34 @@ configuration! {
 }
 
 impl Config {
-    /// Where the metadata database is: `sqlite:PATH`.
-    pub(crate) fn metadata_url(&self) -> Result<String, ConfigError> {
-        let file = match (&self.metadata.url, &self.store.url) {
-            (MetadataUrl::Sqlite(path), _) => path.clone(),
-            (MetadataUrl::InDataFolder, StoreUrl::Folder(folder)) => folder.join("almagest.db"),
-            (MetadataUrl::InDataFolder, StoreUrl::S3 { .. }) => {
-                return Err(ConfigError::MetadataNowhere);
-            }
-        };
-        Ok(format!("sqlite:{}", file.display()))
+    /// The SQLite file of the metadata database.
+    pub(crate) fn metadata_file(&self) -> Result<PathBuf, ConfigError> {
+        match (&self.metadata.url, &self.store.url) {
+            (MetadataUrl::Sqlite(path), _) => Ok(path.clone()),
+            (MetadataUrl::InDataFolder, StoreUrl::Folder(folder)) => Ok(folder.join("almagest.db")),
+            (MetadataUrl::InDataFolder, StoreUrl::S3 { .. }) => Err(ConfigError::MetadataNowhere),
+        }
     }
 
-    /// Whether the keys fit together; each alone is known to be good.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        self.metadata_url()?;
-        if self.query.default_maxrec > self.query.max_maxrec {
-            return Err(ConfigError::MaxrecOrder { default: self.query.default_maxrec, max: self.query.max_maxrec });
+    /// Whether the keys fit together; each alone is known to be good. `origin` tells where `section.key` was set.
+    pub(super) fn check(&self, origin: impl Fn(&str, &str) -> Origin) -> Result<(), ConfigError> {
+        self.metadata_file()?;
+        let Query { default_maxrec, max_maxrec, .. } = self.query;
+        if default_maxrec > max_maxrec {
+            return Err(ConfigError::MaxrecOrder {
+                default: default_maxrec,
+                default_origin: origin("query", "default_maxrec"),
+                max: max_maxrec,
+                max_origin: origin("query", "max_maxrec"),
+            });
         }
         if self.store.endpoint.as_ref().is_some_and(HttpUrl::is_plain) && !self.store.allow_http {
-            return Err(ConfigError::PlainEndpoint);
+            return Err(ConfigError::PlainEndpoint { origin: origin("store", "endpoint") });
         }
+        let half = |set, missing| Err(ConfigError::HalfAnAccount { set, origin: origin("store", set), missing });
         match (&self.store.access_key_id, &self.store.secret_access_key) {
-            (Some(_), None) => Err(ConfigError::HalfAnAccount { set: "access_key_id", missing: "secret_access_key" }),
-            (None, Some(_)) => Err(ConfigError::HalfAnAccount { set: "secret_access_key", missing: "access_key_id" }),
+            (Some(_), None) => half("access_key_id", "secret_access_key"),
+            (None, Some(_)) => half("secret_access_key", "access_key_id"),
             _ => Ok(()),
         }
     }
@@ -129,22 +135,31 @@ mod tests {
 
     #[test]
     fn the_metadata_are_in_the_data_folder_unless_they_are_put_elsewhere() {
-        let url = |text: &str| config(text).and_then(|config| config.metadata_url().map_err(|error| error.to_string()));
-        let beside = url("store.url = '/srv/sky'");
-        assert_eq!(beside.as_deref(), Ok("sqlite:/srv/sky/almagest.db"));
+        let file = |text: &str| {
+            let file = config(text).and_then(|config| config.metadata_file().map_err(|error| error.to_string()));
+            file.map(|file| file.display().to_string())
+        };
+        let beside = file("store.url = '/srv/sky'");
+        assert_eq!(beside.as_deref(), Ok("/srv/sky/almagest.db"));
         let elsewhere = "store.url = 's3://sky'\nmetadata.url = 'sqlite:/var/lib/almagest.db'";
-        assert_eq!(url(elsewhere).as_deref(), Ok("sqlite:/var/lib/almagest.db"));
+        assert_eq!(file(elsewhere).as_deref(), Ok("/var/lib/almagest.db"));
     }
 
     #[test]
-    fn keys_that_contradict_each_other_are_refused_by_name() {
-        for (text, keys) in [
+    fn keys_that_contradict_each_other_are_refused_by_name_and_place() {
+        for (text, parts) in [
             ("store.url = 's3://sky'", ["metadata.url", "store.url"]),
-            ("query.default_maxrec = 10\nquery.max_maxrec = 9", ["query.default_maxrec", "query.max_maxrec"]),
-            ("store.endpoint = 'http://127.0.0.1:3900'", ["store.endpoint", "store.allow_http"]),
+            (
+                "query.max_maxrec = 9",
+                ["query.default_maxrec is 1000000 (default)", "query.max_maxrec, 9 (almagest.toml, line 1, column 20)"],
+            ),
+            (
+                "store.endpoint = 'http://127.0.0.1:3900'",
+                ["store.endpoint (almagest.toml, line 1, column 18)", "store.allow_http"],
+            ),
         ] {
             let refusal = config(text).expect_err(text);
-            assert!(keys.iter().all(|key| refusal.contains(key)), "{refusal}");
+            assert!(parts.iter().all(|part| refusal.contains(part)), "{refusal}");
         }
         config("store.endpoint = 'http://127.0.0.1:3900'\nstore.allow_http = true").expect("plain http is allowed");
         config("store.endpoint = 'https://s3.example.org'").expect("https is always allowed");

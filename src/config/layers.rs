@@ -42,7 +42,7 @@ impl Effective {
         layers.0.extend(environment::entries(environment)?);
         layers.0.extend(flags.iter().map(Flag::entry));
         let config = Config::from_layers(&layers)?;
-        config.check()?;
+        config.check(|section, key| layers.origin(section, key).cloned().unwrap_or(Origin::Default))?;
         Ok(Self { config, layers })
     }
 

@@ -50,7 +50,9 @@ impl Setting for StoreUrl {
             return (!bucket.is_empty() && bucket.chars().all(is_of_a_name))
                 .then(|| Self::S3 { bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() });
         }
-        (!text.contains("://")).then(|| Self::Folder(PathBuf::from(text)))
+        // A colon before the first slash is an address gone wrong, such as s3:/sky; the folder a:b is written ./a:b.
+        let is_address = text.contains("://") || text.split('/').next().is_some_and(|start| start.contains(':'));
+        (!is_address).then(|| Self::Folder(PathBuf::from(text)))
     }
 
     fn written(&self) -> Option<String> {
@@ -197,7 +199,18 @@ mod tests {
             |bucket: &str, prefix: &str| Some(StoreUrl::S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned() });
         assert_eq!(read("s3://sky"), s3("sky", ""));
         assert_eq!(read("s3://sky/dr3/hats/"), s3("sky", "dr3/hats"));
-        for wrong in ["", "s3://", "s3:///x", "s3://a b/x", "gs://sky", "https://sky.example.org"] {
+        assert_eq!(read("./a:b"), Some(StoreUrl::Folder("./a:b".into())));
+        for wrong in [
+            "",
+            "s3://",
+            "s3:///x",
+            "s3://a b/x",
+            "s3:/sky",
+            "s3:sky",
+            "file:/sky",
+            "gs://sky",
+            "https://sky.example.org",
+        ] {
             assert_eq!(read::<StoreUrl>(wrong), None, "{wrong:?}");
         }
     }

@@ -12,6 +12,7 @@
 //! What this room never does: it plans no query, opens no catalogue and writes no format; it turns HTTP into requests to
 //! [`jobs`] and their answers into responses.
 
+mod connections;
 mod page;
 mod parameters;
 mod refusal;
@@ -21,7 +22,7 @@ mod vosi;
 
 use std::{io, sync::Arc};
 
-use axum::{Router, extract::DefaultBodyLimit, http::StatusCode, routing::get, serve::ListenerExt};
+use axum::{Router, extract::DefaultBodyLimit, http::StatusCode, routing::get};
 use jobs::Jobs;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -79,13 +80,8 @@ pub fn router(doors: Doors) -> Router {
 
 /// Serves until `shutdown`, then lets the answers that are on their way end. Dropping the future breaks them off.
 pub async fn serve(listener: TcpListener, doors: Doors, shutdown: CancellationToken) -> io::Result<()> {
-    // Small answers leave at once.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-    });
-    axum::serve(listener, router(doors)).with_graceful_shutdown(shutdown.cancelled_owned()).await
+    connections::serve(listener, router(doors), connections::PATIENCE, shutdown).await;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ fn html(tables: &[ServedTable]) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>Almagest</title><style>{STYLE}</style></head>\n\
          <body>\n<h1>Almagest</h1>\n<p>Astronomical catalogues, by the Table Access Protocol.</p>\n\
-         <p>Queries in ADQL go to <code>/tap/sync</code>, as <code>QUERY</code>; the answer is a VOTable, or CSV with \
+         <p>Queries in ADQL go to <code>tap/sync</code>, as <code>QUERY</code>; the answer is a VOTable, or CSV with \
          <code>RESPONSEFORMAT=csv</code>.</p>\n"
     );
     if tables.is_empty() {
@@ -54,7 +54,8 @@ fn push_table(table: &ServedTable, out: &mut String) {
     }
     out.push_str(&format!("{} rows, {columns} columns.</p>\n<ul>\n", grouped(table.snapshot.rows())));
     for query in examples(table) {
-        let link = form_urlencoded::Serializer::new("/tap/sync?".to_owned())
+        // From this page on, so that it holds behind a proxy that serves us under a path of its own.
+        let link = form_urlencoded::Serializer::for_suffix("tap/sync?".to_owned(), "tap/sync?".len())
             .append_pair("LANG", "ADQL")
             .append_pair("RESPONSEFORMAT", "csv")
             .append_pair("QUERY", &query)

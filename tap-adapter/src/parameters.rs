@@ -22,9 +22,9 @@ pub(crate) enum ParameterError {
     Twice(&'static str),
     #[error("The parameter QUERY is missing; it holds the text of the query.")]
     NoQuery,
-    #[error("unknown query language {0:?}; write LANG=ADQL, or LANG=SQL for the dialect of the engine.")]
+    #[error("Unknown query language {0:?}; write LANG=ADQL, or LANG=SQL for the dialect of the engine.")]
     UnknownLanguage(String),
-    #[error("MAXREC={0:?} is no number of rows; write a whole number, 0 for the columns only.")]
+    #[error("MAXREC={0:?} is not a number of rows; write a whole number, 0 for the columns only.")]
     BadMaxRec(String),
     #[error(transparent)]
     UnknownFormat(#[from] jobs::formats::UnknownFormat),
@@ -134,11 +134,11 @@ mod tests {
             (&[("LANG", "ADQL")][..], "The parameter QUERY is missing"),
             (&[("QUERY", "")], "The parameter QUERY is missing"),
             (&[("QUERY", "a"), ("query", "a")], "The parameter QUERY is given twice"),
-            (&[("QUERY", "a"), ("LANG", "OOBLECK")], "unknown query language \"OOBLECK\""),
-            (&[("QUERY", "a"), ("LANG", "ADQL-3.0")], "unknown query language \"ADQL-3.0\""),
-            (&[("QUERY", "a"), ("MAXREC", "-1")], "MAXREC=\"-1\" is no number of rows"),
-            (&[("QUERY", "a"), ("MAXREC", "ten")], "MAXREC=\"ten\" is no number of rows"),
-            (&[("QUERY", "a"), ("MAXREC", "1e3")], "MAXREC=\"1e3\" is no number of rows"),
+            (&[("QUERY", "a"), ("LANG", "OOBLECK")], "Unknown query language \"OOBLECK\""),
+            (&[("QUERY", "a"), ("LANG", "ADQL-3.0")], "Unknown query language \"ADQL-3.0\""),
+            (&[("QUERY", "a"), ("MAXREC", "-1")], "MAXREC=\"-1\" is not a number of rows"),
+            (&[("QUERY", "a"), ("MAXREC", "ten")], "MAXREC=\"ten\" is not a number of rows"),
+            (&[("QUERY", "a"), ("MAXREC", "1e3")], "MAXREC=\"1e3\" is not a number of rows"),
             (&[("QUERY", "a"), ("FORMAT", "fits")], "The format \"fits\" is not offered"),
             (&[("QUERY", "a"), ("RUNID", long.as_str())], "RUNID has more than 64 characters"),
             (&[("QUERY", "a"), ("UPLOAD", "t,param:t")], "Uploads are not supported"),

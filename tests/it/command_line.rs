@@ -174,11 +174,41 @@ fn the_exit_status_tells_success_from_failure_from_a_wrong_command_line() {
         &["query", "SELECT 1", "-f", "query.adql"],
         &["query", "SELECT 1", "--maxrec", "many"],
         &["generate", "stars", "--rows", "-1", "--out", "stars.parquet"],
+        &["generate", "stars", "--rows", "0", "--out", "stars.parquet"],
+        &["generate", "stars", "--rows", "10", "--out", "stars.fits"],
         &["quickstart", "--dir", "s3://sky"],
+        &["quickstart", "--dir", "s3:/sky"],
+        &["quickstart", "--rows", "0"],
     ] {
         let (status, stdout, stderr) = run(home.command().args(arguments));
         assert_eq!((status, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");
         assert!(!stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_number_that_is_too_large_is_told_apart_from_what_is_no_number() {
+    let home = Home::on_a_local_folder();
+    for (number, reason) in [("99_999_999_999_999_999_999", "too large"), ("many", "is digits"), ("1_", "is digits")] {
+        let (status, _, stderr) = run(home.command().args(["quickstart", "--rows", number]));
+        assert!(status == 2 && stderr.contains(reason), "{stderr}");
+    }
+}
+
+#[test]
+fn a_look_at_data_that_are_not_there_makes_none() {
+    let home = Home::on_a_local_folder();
+    let store = home.path("store");
+    for arguments in [&["catalog", "list"][..], &["catalog", "show", "demo.stars"], &["query", "SELECT 1"]] {
+        let advice = "`almagest quickstart` or `almagest import` makes one";
+        let (status, stdout, stderr) = run(home.command().args(arguments));
+        assert_eq!((status, stdout.as_str()), (1, ""), "{stderr}");
+        assert_eq!(stderr, format!("almagest: there is no data folder {}; {advice}\n", store.display()));
+        assert!(!store.exists(), "{arguments:?}");
+
+        let (status, _, stderr) = run(home.command().env("ALMAGEST__STORE__URL", ".").args(arguments));
+        assert_eq!((status, stderr), (1, format!("almagest: there is no metadata database ./almagest.db; {advice}\n")));
+        assert!(!home.path("almagest.db").exists(), "{arguments:?}");
     }
 }
 

@@ -9,6 +9,9 @@
 mod clients;
 mod command_line;
 mod harness;
+mod interruption;
+mod map;
 mod postgres;
+mod quickstart;
 mod s3;
 mod thread;

@@ -3,6 +3,8 @@
 
 #[path = "../../../jobs/tests/it/house.rs"]
 mod house;
+#[path = "../../../jobs/tests/it/log.rs"]
+mod log;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +26,7 @@ use house::House;
 use prost::Message;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Status, metadata::MetadataMap, transport::Channel};
 
 struct Service {
     house: House,
@@ -219,6 +221,36 @@ async fn what_is_not_here_is_refused_with_a_sentence() {
         assert_eq!(status.code(), Code::Unimplemented);
         assert!(status.message().starts_with(sentence), "{status}");
     }
+}
+
+#[tokio::test]
+async fn each_call_has_its_own_name_and_one_line_that_says_how_it_went() {
+    let log = log::Log::of_this_process();
+    let service = Service::over(House::with_stars(1).await).await;
+    let mut plain = FlightServiceClient::new(service.channel.clone());
+    let descriptor = |query: &str| {
+        let command = CommandStatementQuery { query: query.into(), transaction_id: None };
+        FlightDescriptor::new_cmd(command.as_any().encode_to_vec())
+    };
+    let name = |headers: &MetadataMap| headers.get("x-request-id").unwrap().to_str().unwrap().to_owned();
+
+    let info = plain.get_flight_info(descriptor("SELECT id FROM demo.stars")).await.unwrap();
+    let ticket = info.get_ref().endpoint[0].ticket.clone().unwrap();
+    let rows = plain.do_get(ticket).await.unwrap();
+    let refusal = plain.get_flight_info(descriptor("SELECT id FROM demo.nothing")).await.unwrap_err();
+    let unknown = plain.handshake(futures::stream::empty()).await.map(drop).unwrap_err();
+    for (name, call, words) in [
+        (name(info.metadata()), "GetFlightInfo", "answered code=Ok milliseconds="),
+        (name(rows.metadata()), "DoGet", "answered code=Ok milliseconds="),
+        (name(refusal.metadata()), "GetFlightInfo", "refused code=InvalidArgument milliseconds="),
+        (name(unknown.metadata()), "Handshake", "refused code=Unimplemented milliseconds="),
+    ] {
+        let span = format!("request{{id={name} call=\"{call}\"}}: flight_server::request: ");
+        let lines = log.lines_with(&span);
+        assert!(matches!(&lines[..], [line] if line.contains(words)), "{name} {call}: {lines:?}");
+    }
+    let refused = log.lines_with(&name(refusal.metadata()));
+    assert!(refused.iter().any(|line| line.contains("refused") && line.contains("demo.nothing")), "{refused:?}");
 }
 
 #[tokio::test]

@@ -120,6 +120,17 @@ fn a_votable_is_written_whole() {
 }
 
 #[test]
+fn what_is_empty_in_the_metadata_of_a_column_is_not_written() {
+    let keys = ["vo:unit", "vo:ucd", "vo:utype", "vo:xtype", "vo:description"];
+    for empty in ["", " "] {
+        let metadata = keys.map(|key| (key.to_owned(), empty.to_owned()));
+        let (field, array) = column("n", Int32Array::from(vec![1]));
+        let document = written(&batch(vec![(field.with_metadata(metadata.into()), array)]), "votable");
+        assert!(document.contains("\n<FIELD name=\"n\" datatype=\"int\"/>\n"), "{document}");
+    }
+}
+
+#[test]
 fn scalars_of_every_kind_have_their_votable_type_and_text() {
     let batch = batch(vec![
         column("none", NullArray::new(2)),
@@ -255,7 +266,7 @@ fn an_overflow_is_told_after_the_table_and_beside_a_csv() {
     assert!(!encoded.overflow());
     let document = chunks(&mut encoded).remove(0).unwrap();
     assert!(encoded.overflow());
-    let ending = "</TABLE>\n<INFO name=\"QUERY_STATUS\" value=\"OVERFLOW\">the answer has more rows; it was cut after 3 by MAXREC</INFO>\n</RESOURCE>\n</VOTABLE>\n";
+    let ending = "</TABLE>\n<INFO name=\"QUERY_STATUS\" value=\"OVERFLOW\">The answer has more rows; it was cut after 3 by MAXREC.</INFO>\n</RESOURCE>\n</VOTABLE>\n";
     assert!(document.ends_with(ending), "{document}");
 
     let mut encoded = Encoded::new(overflowing(), "csv".parse().unwrap()).unwrap();

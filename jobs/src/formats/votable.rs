@@ -98,7 +98,7 @@ impl Writer for VoTable {
     fn tail(&self, overflow: Option<u64>, out: &mut String) {
         out.push_str("</TABLEDATA>\n</DATA>\n</TABLE>\n");
         if let Some(rows) = overflow {
-            push_status(out, "OVERFLOW", &format!("the answer has more rows; it was cut after {rows} by MAXREC"));
+            push_status(out, "OVERFLOW", &format!("The answer has more rows; it was cut after {rows} by MAXREC."));
         }
         out.push_str(CLOSING);
     }
@@ -109,6 +109,11 @@ impl Writer for VoTable {
         out.push_str(CLOSING);
         true
     }
+}
+
+/// Whether metadata says anything: files written elsewhere hold empty units, and the schema of VOTable takes none.
+fn said(text: &&str) -> bool {
+    !text.trim().is_empty()
 }
 
 fn push_status(out: &mut String, value: &str, sentence: &str) {
@@ -160,16 +165,18 @@ impl Type {
 
     fn push_field(&self, field: &Field, out: &mut String) {
         let meta = ColumnMeta::of(field);
+        let description = meta.description.filter(said);
         // The schema of VOTable allows no other letters in a UCD.
-        let ucd = meta.ucd.filter(|ucd| ucd.chars().all(|c| c.is_ascii_alphanumeric() || "_.:;-".contains(c)));
+        let ucd =
+            meta.ucd.filter(said).filter(|ucd| ucd.chars().all(|c| c.is_ascii_alphanumeric() || "_.:;-".contains(c)));
         let attributes = [
             ("name", Some(field.name().as_str())),
             ("datatype", Some(self.datatype)),
             ("arraysize", self.arraysize.as_deref()),
-            ("xtype", self.xtype.or(meta.xtype)),
-            ("unit", meta.unit),
+            ("xtype", self.xtype.or(meta.xtype.filter(said))),
+            ("unit", meta.unit.filter(said)),
             ("ucd", ucd),
-            ("utype", meta.utype),
+            ("utype", meta.utype.filter(said)),
         ];
         out.push_str("<FIELD");
         for (name, value) in attributes {
@@ -183,12 +190,12 @@ impl Type {
             Layout::Elements { null } => null,
             Layout::Scalar | Layout::Json => None,
         };
-        if meta.description.is_none() && null.is_none() {
+        if description.is_none() && null.is_none() {
             out.push_str("/>\n");
             return;
         }
         out.push('>');
-        if let Some(description) = meta.description {
+        if let Some(description) = description {
             out.push_str("<DESCRIPTION>");
             push_text(out, description);
             out.push_str("</DESCRIPTION>");

@@ -61,7 +61,8 @@ impl House {
             rows: snapshot.rows(),
             description,
         };
-        self.metadata.publish(&publication).await.unwrap();
+        let seen = self.metadata.table(&publication.name).await.unwrap().map(|served| served.version);
+        self.metadata.publish(&publication, seen).await.unwrap();
         root
     }
 }

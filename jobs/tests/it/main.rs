@@ -1,7 +1,8 @@
 //! Queries over real catalogues in a temporary folder.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)] // tests
+#![allow(missing_docs, unreachable_pub, dead_code, clippy::unwrap_used)] // tests
 
 mod house;
+mod log;
 
 use futures::TryStreamExt;
 use house::{House, stars};
@@ -79,18 +80,40 @@ async fn what_is_published_is_served_at_once_and_replaces_its_older_version() {
 }
 
 #[tokio::test]
-async fn a_table_that_cannot_be_opened_is_unavailable_and_hides_no_other_until_it_is_back() {
+async fn a_table_that_cannot_be_opened_is_unavailable_and_hides_no_other_and_no_mistake() {
     let house = House::with_stars(3).await;
-    let root = house.publish("demo.away", stars(4)).await;
+    let root = house.publish("demo.s", stars(4)).await;
     let folder = house.folder.path().join("catalogues").join(&root);
     let aside = house.folder.path().join("aside");
     std::fs::rename(&folder, &aside).unwrap();
     let run = async |table: &str| house.jobs.run(adql(&format!("SELECT * FROM {table}"), None)).await.map(drop);
     assert!(run("demo.stars").await.is_ok());
-    assert!(matches!(run("Demo.Away").await, Err(JobError::Unavailable(_))));
-    assert!(matches!(run("demo.unknown").await, Err(JobError::Mistake(_))));
-    std::fs::rename(&aside, &folder).unwrap();
-    assert!(run("demo.away").await.is_ok());
+    for (name, language) in [
+        ("Demo.S", Language::Adql),
+        ("demo.stars JOIN demo.s ON 1 = 1", Language::Sql),
+        ("almagest.demo.s", Language::Sql),
+    ] {
+        let request = QueryRequest { language, ..adql(&format!("SELECT * FROM {name}"), None) };
+        let error = house.jobs.run(request).await.map(drop).unwrap_err();
+        assert!(matches!(error, JobError::Unavailable(_)), "{name}: {error}");
+    }
+    for wrong in ["demo.unknown", "demo.ss", "other.s", "demo.stars AS s WHERE s.nothing = 1", "demo.stars WHERE )"] {
+        let error = run(wrong).await.unwrap_err();
+        assert!(matches!(error, JobError::Mistake(_)), "{wrong}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_table_is_logged_once_and_told_by_the_same_fault() {
+    let log = log::Log::of_this_process();
+    let house = House::with_stars(1).await;
+    let root = house.publish("demo.away", stars(1)).await;
+    std::fs::remove_dir_all(house.folder.path().join("catalogues").join(root)).unwrap();
+    let run = async || house.jobs.run(adql("SELECT * FROM demo.away", None)).await.map(drop).unwrap_err().to_string();
+    let sentence = run().await;
+    assert!(sentence.starts_with("The service cannot reach its tables"), "{sentence}");
+    assert_eq!(run().await, sentence);
+    assert_eq!(log.lines_with("opening demo.away version 1").len(), 1);
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 
 #[path = "../../../jobs/tests/it/house.rs"]
 mod house;
+#[path = "../../../jobs/tests/it/log.rs"]
+mod log;
 mod service;
 
 use std::time::Duration;
@@ -88,7 +90,7 @@ async fn what_is_wrong_is_told_in_a_votable_with_a_fitting_status() {
         (&[("QUERY", "DUFF QUERY")][..], ""),
         (&[("QUERY", "SELECT id\nFROM demo.stars WHERE )")], "line 2"),
         (&[("QUERY", "SELECT * FROM demo.nothing")], "demo.nothing"),
-        (&[("QUERY", CONE), ("LANG", "OOBLECK")], "unknown query language"),
+        (&[("QUERY", CONE), ("LANG", "OOBLECK")], "Unknown query language"),
         (&[("QUERY", CONE), ("MAXREC", "-1")], "MAXREC"),
         (&[("QUERY", CONE), ("FORMAT", "fits")], "is not offered"),
         (&[("QUERY", CONE), ("UPLOAD", "t,param:t")], "Uploads are not supported"),
@@ -188,7 +190,8 @@ async fn the_page_shows_the_tables_and_its_queries_work() {
         page.text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap().replace("&amp;", "&")).collect();
     assert_eq!(links.len(), 3);
     for link in links {
-        let reply = service.send(Method::GET, &link, None).await;
+        assert!(link.starts_with("tap/sync?LANG=ADQL&"), "{link}");
+        let reply = service.send(Method::GET, &format!("/{link}"), None).await;
         assert_eq!(reply.status, StatusCode::OK, "{link}: {}", reply.text);
     }
 }
@@ -207,7 +210,7 @@ async fn an_answer_on_its_way_ends_after_the_shutdown_and_then_the_service_does(
 
 #[tokio::test]
 async fn a_client_that_goes_away_ends_its_query() {
-    let log = service::Log::of_this_process();
+    let log = log::Log::of_this_process();
     let service = Service::over_with(House::with_stars(3000).await, u64::MAX).await;
     let pairs = [("QUERY", LONG), ("FORMAT", "csv"), ("MAXREC", "9000000")];
     let mut response = service.open(&service::path(&pairs)).await;

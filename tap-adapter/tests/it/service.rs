@@ -1,10 +1,6 @@
-//! A server on a free loopback port, a client for it, and its log.
+//! A server on a free loopback port, and a client for it.
 
-use std::{
-    io,
-    sync::{Arc, Mutex, OnceLock},
-    time::Duration,
-};
+use std::{io, sync::Arc};
 
 use axum::{
     body::Bytes,
@@ -85,46 +81,4 @@ pub fn encoded(pairs: &[(&str, &str)]) -> String {
 
 pub fn path(pairs: &[(&str, &str)]) -> String {
     format!("/tap/sync?{}", encoded(pairs))
-}
-
-/// All that this process logs.
-#[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    pub fn of_this_process() -> Self {
-        static LOG: OnceLock<Log> = OnceLock::new();
-        let begin = || {
-            let log = Self::default();
-            let writer = log.clone();
-            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).init();
-            log
-        };
-        LOG.get_or_init(begin).clone()
-    }
-
-    /// Waits for a line with these words.
-    pub async fn line_with(&self, words: &str, patience: Duration) -> String {
-        let look = async {
-            loop {
-                let text = String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned();
-                if let Some(line) = text.lines().find(|line| line.contains(words)) {
-                    return line.to_owned();
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(patience, look).await.unwrap()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

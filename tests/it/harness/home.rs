@@ -86,6 +86,11 @@ impl Home {
         String::from_utf8(stdout).unwrap()
     }
 
+    /// Starts `almagest quickstart` with these arguments and waits until it is well. Returns what it printed as well.
+    pub(crate) fn quickstart(&self, arguments: &[&str]) -> (Server, String) {
+        Server::quickstart(self, arguments)
+    }
+
     /// Starts `almagest serve` and waits until it is well.
     pub(crate) fn serve(&self) -> Server {
         Server::start(self)

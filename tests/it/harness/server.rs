@@ -1,4 +1,4 @@
-//! `almagest serve` on free ports, from its start to its orderly end.
+//! `almagest serve` or `almagest quickstart` on free ports, from its start to its orderly end.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -13,7 +13,7 @@ const START: Duration = Duration::from_secs(30);
 /// How long it may take to end after SIGTERM: the default bound for draining, and some time to start and end a process.
 const STOP: Duration = Duration::from_secs(15);
 
-/// A running server. Dropped without [`Server::stop`], it is killed.
+/// A running server, which writes its log to `serve.log` of its home. Dropped without [`Server::stop`], it is killed.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -46,6 +46,39 @@ impl Server {
             }
         }
         panic!("no free ports in five attempts");
+    }
+
+    /// Starts `almagest quickstart`, which chooses its ports itself, and waits for what it prints. Returns that as well.
+    pub(super) fn quickstart(home: &Home, arguments: &[&str]) -> (Self, String) {
+        let (log, printed) = (home.path("serve.log"), home.path("quickstart.out"));
+        let child = home
+            .command()
+            .arg("quickstart")
+            .args(arguments)
+            .env("ALMAGEST__HTTP__LISTEN", "127.0.0.1:0")
+            .env("ALMAGEST__FLIGHT__LISTEN", "127.0.0.1:0")
+            .stdin(Stdio::null())
+            .stdout(File::create(&printed).unwrap())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Self { child, http: nowhere, flight: nowhere, log };
+        let begun = Instant::now();
+        let text = loop {
+            let text = std::fs::read_to_string(&printed).unwrap();
+            if text.ends_with("\n\n") {
+                break text;
+            }
+            let end = server.child.try_wait().unwrap();
+            assert!(end.is_none(), "almagest quickstart ended before it served:\n{}", server.said());
+            assert!(begun.elapsed() < START, "nothing printed after {START:?}:\n{}", server.said());
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        server.http = address_after("http://", &text);
+        server.flight = address_after("grpc://", &text);
+        server.wait_until_well().unwrap();
+        (server, text)
     }
 
     /// The base URL of HTTP, without a slash at its end.
@@ -108,6 +141,13 @@ impl Drop for Server {
             eprintln!("the server's log:\n{}", std::fs::read_to_string(&self.log).unwrap_or_default());
         }
     }
+}
+
+/// The first address with this scheme in a text.
+fn address_after(scheme: &str, text: &str) -> SocketAddr {
+    let (_, rest) = text.split_once(scheme).expect(text);
+    let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).expect(text);
+    rest[..end].parse().expect(text)
 }
 
 fn free_addresses() -> (SocketAddr, SocketAddr) {
