@@ -1,0 +1,297 @@
+//! A text cut into chunks of whole rows, which can then be read side by side.
+//!
+//! Cutting is the one thing that has to go through a text in order, so it does as little as it can: where a chunk has no
+//! quote, its last line end is the cut; elsewhere quotes are followed by the grammar of [`super::records`]. What is held
+//! is bounded: a row longer than the limit ends the reading with the line where it begins.
+
+use std::io::Read;
+
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
+
+use super::records::{Dialect, QUOTE};
+use crate::FormatError;
+
+/// How much text is held at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// About the size of a chunk.
+    pub(crate) chunk: usize,
+    /// The longest row.
+    pub(crate) record: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { chunk: 4 << 20, record: 64 << 20 }
+    }
+}
+
+/// Rows of a text, none of them cut.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) text: Vec<u8>,
+    /// The line that it begins at.
+    pub(super) line: u64,
+}
+
+/// Cuts a text.
+pub(super) struct Chunks<R> {
+    reader: R,
+    name: String,
+    dialect: Dialect,
+    limits: Limits,
+    /// What was read and is not yet given away.
+    rest: Vec<u8>,
+    line: u64,
+    begun: bool,
+    ended: bool,
+}
+
+/// How far a chunk shall go.
+#[derive(Clone, Copy, PartialEq)]
+enum Reach {
+    /// To the end of its first row.
+    One,
+    /// As far as the text at hand goes.
+    Many,
+}
+
+/// Where the whole rows of a text end.
+struct Cut {
+    end: usize,
+    /// Whether the text ends within quotes.
+    quoted: bool,
+}
+
+impl<R: Read> Chunks<R> {
+    /// The name is the one that messages use.
+    pub(super) fn new(reader: R, name: &str, dialect: Dialect, limits: Limits) -> Self {
+        let name = name.to_owned();
+        Self { reader, name, dialect, limits, rest: Vec::new(), line: 1, begun: false, ended: false }
+    }
+
+    /// A chunk that ends with its first row. Lines before it that hold none are in it.
+    pub(super) fn next_row(&mut self) -> Result<Option<Chunk>, FormatError> {
+        self.next_reaching(Reach::One)
+    }
+
+    /// The next chunk; none after an error.
+    pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>, FormatError> {
+        self.next_reaching(Reach::Many)
+    }
+
+    fn next_reaching(&mut self, reach: Reach) -> Result<Option<Chunk>, FormatError> {
+        let found = self.cut(reach);
+        if found.is_err() {
+            self.rest = Vec::new();
+            self.ended = true;
+        }
+        Ok(found?.map(|end| self.give(end)))
+    }
+
+    /// Reads until there is a row, and says where the chunk ends.
+    fn cut(&mut self, reach: Reach) -> Result<Option<usize>, FormatError> {
+        let mut wanted = self.limits.chunk;
+        loop {
+            self.fill(wanted)?;
+            let cut = cut(&self.rest, self.dialect, reach);
+            if self.ended && (reach == Reach::Many || cut.end == 0) && !cut.quoted {
+                return Ok(Some(self.rest.len()).filter(|length| *length > 0));
+            }
+            if cut.end > 0 {
+                return Ok(Some(cut.end));
+            }
+            if self.ended {
+                return Err(self.bad(format!("a quote in the row that begins at line {} is never closed", self.line)));
+            }
+            if self.rest.len() >= self.limits.record {
+                let (line, limit) = (self.line, self.limits.record >> 20);
+                let why = format!("the row that begins at line {line} is longer than {limit} MiB");
+                return Err(self.bad(format!("{why}: either it is no row, or a quote in it is never closed")));
+            }
+            wanted = self.limits.chunk.max(self.rest.len() * 2);
+        }
+    }
+
+    fn give(&mut self, end: usize) -> Chunk {
+        let mut text = Vec::new();
+        if end < self.rest.len() / 2 {
+            text.extend_from_slice(&self.rest[..end]);
+            self.rest.drain(..end);
+        } else {
+            text.reserve_exact((self.rest.len() - end).max(if self.ended { 0 } else { self.limits.chunk }));
+            text.extend_from_slice(&self.rest[end..]);
+            self.rest.truncate(end);
+            std::mem::swap(&mut text, &mut self.rest);
+        }
+        let line = self.line;
+        self.line += memchr_iter(b'\n', &text).count() as u64;
+        Chunk { text, line }
+    }
+
+    /// Reads until this many bytes are at hand, or there are no more.
+    fn fill(&mut self, wanted: usize) -> Result<(), FormatError> {
+        while !self.ended && self.rest.len() < wanted {
+            let missing = wanted - self.rest.len();
+            self.rest.reserve(missing);
+            let read = self.reader.by_ref().take(missing as u64).read_to_end(&mut self.rest);
+            let read = read.map_err(|error| FormatError::unreadable(&self.name, error))?;
+            self.ended = read < missing;
+        }
+        if !self.begun {
+            self.begun = true;
+            self.skip_byte_order_mark()?;
+        }
+        Ok(())
+    }
+
+    fn skip_byte_order_mark(&mut self) -> Result<(), FormatError> {
+        while !self.ended && self.rest.len() < 3 {
+            let read = self.reader.by_ref().take(3).read_to_end(&mut self.rest);
+            self.ended = read.map_err(|error| FormatError::unreadable(&self.name, error))? < 3;
+        }
+        if self.rest.starts_with(b"\xEF\xBB\xBF") {
+            self.rest.drain(..3);
+        }
+        if self.rest.starts_with(b"\xFF\xFE") || self.rest.starts_with(b"\xFE\xFF") {
+            return Err(self.bad("it is written in UTF-16; convert it to UTF-8".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn bad(&self, why: String) -> FormatError {
+        FormatError::bad(&self.name, why)
+    }
+}
+
+/// Where the whole rows at the beginning of this text end: 0 if there is none.
+fn cut(text: &[u8], dialect: Dialect, reach: Reach) -> Cut {
+    let mut end = 0;
+    if reach == Reach::Many && memchr(QUOTE, text).is_none() {
+        return Cut { end: memrchr(b'\n', text).map_or(0, |at| at + 1), quoted: false };
+    }
+    loop {
+        let holds_no_row = match &text[end..] {
+            [first, ..] if dialect.comment == Some(*first) => true,
+            [b'\n', ..] | [b'\r', b'\n', ..] => true,
+            _ => false,
+        };
+        let row = if holds_no_row { memchr(b'\n', &text[end..]).ok_or(false) } else { row_end(text, end, dialect) };
+        match row {
+            Err(quoted) => return Cut { end: if reach == Reach::One { 0 } else { end }, quoted },
+            Ok(length) => end += length + 1,
+        }
+        if reach == Reach::One && !holds_no_row {
+            return Cut { end, quoted: false };
+        }
+    }
+}
+
+/// How long the row that begins here is, or whether the text ends within quotes.
+fn row_end(text: &[u8], start: usize, dialect: Dialect) -> Result<usize, bool> {
+    let mut at = start;
+    loop {
+        at += memchr2(QUOTE, b'\n', &text[at..]).ok_or(false)?;
+        if text[at] == b'\n' {
+            return Ok(at - start);
+        }
+        let opens = at == start || text[at - 1] == dialect.delimiter;
+        at += 1;
+        if opens {
+            at = past_quotes(text, at)?;
+        }
+    }
+}
+
+/// What comes after a field in quotes, of which the first has been passed.
+fn past_quotes(text: &[u8], mut at: usize) -> Result<usize, bool> {
+    loop {
+        at += memchr(QUOTE, &text[at..]).ok_or(true)? + 1;
+        if text.get(at) != Some(&QUOTE) {
+            return Ok(at);
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIALECT: Dialect = Dialect { delimiter: b',', comment: Some(b'#') };
+
+    fn cut_into(text: &[u8], chunk: usize) -> Result<Vec<(u64, String)>, FormatError> {
+        let mut chunks = Chunks::new(text, "t.csv", DIALECT, Limits { chunk, record: 1 << 20 });
+        let mut found = Vec::new();
+        while let Some(chunk) = chunks.next_chunk()? {
+            found.push((chunk.line, String::from_utf8(chunk.text).unwrap()));
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn no_row_is_cut_whatever_the_size_of_a_chunk() {
+        let text = "# it's \"odd\n1,\"a\nb\"\n\n2,\"c\"\"\n\"\"d\",5\"\n3,e\"\nf,\"\"\n\"\"\"\",x\nlast";
+        let rows = ["# it's \"odd\n", "1,\"a\nb\"\n", "\n", "2,\"c\"\"\n\"\"d\",5\"\n", "3,e\"\n", "f,\"\"\n"];
+        let mut borders = vec![0];
+        for row in rows.iter().chain(&["\"\"\"\",x\n", "last"]) {
+            borders.push(borders[borders.len() - 1] + row.len());
+        }
+        for size in 1..text.len() + 2 {
+            let (mut at, mut lines) = (0, 1);
+            for (line, chunk) in cut_into(text.as_bytes(), size).unwrap() {
+                assert_eq!(line, lines, "chunks of {size}");
+                assert_eq!(chunk, text[at..at + chunk.len()]);
+                at += chunk.len();
+                lines += chunk.matches('\n').count() as u64;
+                assert!(borders.contains(&at), "chunks of {size} are cut at {at}");
+            }
+            assert_eq!(at, text.len(), "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn the_first_row_comes_alone_with_the_lines_before_it() {
+        for size in [1, 5, 100] {
+            let text: &[u8] = b"\xEF\xBB\xBF# c \"\n\n\"a\nb\",c\n1,2\n3,4";
+            let mut chunks = Chunks::new(text, "t.csv", DIALECT, Limits { chunk: size, record: 1 << 20 });
+            assert_eq!(chunks.next_row().unwrap().unwrap().text, b"# c \"\n\n\"a\nb\",c\n");
+            let rest = chunks.next_row().unwrap().unwrap();
+            assert_eq!((rest.text.as_slice(), rest.line), (&b"1,2\n"[..], 5));
+            assert_eq!(chunks.next_row().unwrap().unwrap().text, b"3,4");
+            assert!(chunks.next_row().unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_names_its_line() {
+        for size in [1, 7, 100] {
+            let error = cut_into(b"a,b\n1,\"x\ny\"\n2,\"open\n3,4\n", size).unwrap_err().to_string();
+            assert_eq!(error, "t.csv: a quote in the row that begins at line 4 is never closed");
+        }
+    }
+
+    #[test]
+    fn a_row_without_end_is_refused_before_it_fills_the_memory() {
+        for endless in [&b"x"[..], b"\"\n"] {
+            let text = b"a\n1\n".chain(endless.chain(std::io::repeat(b'y')));
+            let mut chunks = Chunks::new(text, "t.csv", DIALECT, Limits { chunk: 1 << 16, record: 1 << 20 });
+            let error = loop {
+                match chunks.next_chunk() {
+                    Ok(chunk) => assert!(chunk.is_some()),
+                    Err(error) => break error.to_string(),
+                }
+            };
+            assert!(error.starts_with("t.csv: the row that begins at line 3 is longer than 1 MiB"), "{error}");
+            assert!(chunks.next_chunk().unwrap().is_none(), "nothing follows an error");
+        }
+    }
+
+    #[test]
+    fn utf16_is_named_as_such() {
+        let error = cut_into(b"\xFF\xFEa\0,\0", 1).unwrap_err().to_string();
+        assert_eq!(error, "t.csv: it is written in UTF-16; convert it to UTF-8");
+        assert!(cut_into(b"", 10).unwrap().is_empty());
+        assert!(cut_into(b"\xEF\xBB\xBF", 1).unwrap().is_empty());
+    }
+}
