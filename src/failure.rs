@@ -73,6 +73,14 @@ pub(crate) enum Failure {
     /// A query failed.
     #[error(transparent)]
     Job(#[from] JobError),
+    /// SIGTERM or Ctrl-C in the middle of an import.
+    #[error(
+        "interrupted: {name} was not published; the same command with --resume goes on, with --restart begins anew"
+    )]
+    Left {
+        /// The table.
+        name: TableName,
+    },
     /// SIGTERM or Ctrl-C while a table was made.
     #[error("interrupted: {name} was not published")]
     Interrupted {

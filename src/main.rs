@@ -9,6 +9,7 @@ mod config;
 mod failure;
 mod logs;
 mod output;
+mod process;
 mod progress;
 mod shutdown;
 mod wiring;
@@ -53,7 +54,8 @@ fn run(Cli { global, command }: Cli) -> Result<(), Failure> {
     match command {
         Command::Quickstart(args) => run_on(threads, commands::quickstart::run(config, args)),
         Command::Serve => run_on(threads, commands::serve::run(config)),
-        Command::Import(args) => run_on(threads, commands::import::run(config, args)),
+        Command::Import(args) => run_on(threads, commands::import::run(config, *args)),
+        Command::Attach(args) => run_on(threads, commands::attach::run(config, args)),
         Command::Query(args) => run_on(threads, commands::query::run(config, args)),
         Command::Catalog(command) => run_on(threads, commands::catalog::run(config, command)),
         Command::Generate(args) => commands::generate::run(args),

@@ -18,6 +18,30 @@ pub(crate) fn shown(table: &str) -> Arc<dyn Fn(Progress) + Send + Sync> {
     if stderr().is_terminal() { bar(table.to_owned()) } else { lines(table.to_owned()) }
 }
 
+/// A listener that shows how much of something was read, in bytes.
+pub(crate) fn bytes(table: &str) -> Arc<dyn Fn(u64, u64) + Send + Sync> {
+    counter(table, "{prefix} {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left")
+}
+
+/// A listener that shows how many files of a tree were looked at, of all.
+pub(crate) fn files(table: &str) -> Arc<dyn Fn(u64, u64) + Send + Sync> {
+    counter(table, "{prefix} {bar:30} {human_pos}/{human_len} files, {eta} left")
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn counter(table: &str, template: &str) -> Arc<dyn Fn(u64, u64) + Send + Sync> {
+    let bar = if stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_prefix(table.to_owned());
+    Arc::new(move |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+        if done == total {
+            bar.finish_and_clear();
+        }
+    })
+}
+
 fn bar(table: String) -> Arc<dyn Fn(Progress) + Send + Sync> {
     let bar = ProgressBar::new(0);
     // The template is a constant; were it wrong, the default one would do.
@@ -33,9 +57,6 @@ fn bar(table: String) -> Arc<dyn Fn(Progress) + Send + Sync> {
         bar.set_message(stage);
         bar.set_length(total.unwrap_or(done));
         bar.set_position(done);
-        if stage == "writing" && Some(done) == total {
-            bar.finish_and_clear();
-        }
     })
 }
 
@@ -61,5 +82,6 @@ fn parts(progress: Progress) -> (&'static str, u64, Option<u64>) {
         Progress::Counted(rows) => ("counting", rows, None),
         Progress::Moved(rows, total) => ("sorting", rows, Some(total)),
         Progress::Written(rows, total) => ("writing", rows, Some(total)),
+        Progress::Accompanied(rows, total) => ("margins", rows, Some(total)),
     }
 }

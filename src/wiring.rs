@@ -1,6 +1,6 @@
 //! The rooms, opened as the configuration says and joined to each other.
 
-use catalogs::{CatalogStore, StoreOptions};
+use catalogs::{CatalogStore, Remote, StoreOptions};
 use engine::{Engine, EngineOptions};
 use jobs::Jobs;
 use metadata::Metadata;
@@ -8,6 +8,7 @@ use metadata::Metadata;
 use crate::{
     config::{Config, StoreUrl},
     failure::Failure,
+    process,
 };
 
 /// Refuses to look into what is not there: the stores below are made where they are missing, and a look makes nothing.
@@ -39,6 +40,18 @@ pub(crate) fn store(config: &Config) -> Result<CatalogStore, Failure> {
     })?)
 }
 
+/// How places of others are reached.
+pub(crate) fn remote(config: &Config) -> Remote {
+    let remote = &config.remote;
+    Remote {
+        endpoint: remote.endpoint.as_ref().map(|endpoint| endpoint.as_str().to_owned()),
+        region: Some(remote.region.as_str().to_owned()),
+        access_key_id: remote.access_key_id.as_ref().map(|secret| secret.reveal().to_owned()),
+        secret_access_key: remote.secret_access_key.as_ref().map(|secret| secret.reveal().to_owned()),
+        allow_http: remote.allow_http,
+    }
+}
+
 /// The metadata database.
 pub(crate) async fn metadata(config: &Config) -> Result<Metadata, Failure> {
     Ok(Metadata::open(&format!("sqlite:{}", config.metadata_file()?.display())).await?)
@@ -50,5 +63,29 @@ pub(crate) async fn jobs(config: &Config) -> Result<Jobs, Failure> {
         memory: usize::try_from(config.query.memory.bytes()).unwrap_or(usize::MAX),
         threads: config.query.threads.count(),
     })?;
-    Ok(Jobs::new(engine, metadata(config).await?, store(config)?))
+    Ok(Jobs::new(engine, metadata(config).await?, store(config)?, remote(config), process::name()))
+}
+
+/// The object that tells which metadata database a store belongs to.
+const OWNER: &str = "almagest-store.json";
+
+/// Marks a store as that of this metadata database, if it has no mark.
+pub(crate) async fn mark_store(store: &CatalogStore, metadata: &Metadata) -> Result<(), Failure> {
+    if !store.exists(OWNER).await? {
+        store
+            .put(OWNER, serde_json::json!({ "metadata": metadata.identity().await? }).to_string().into_bytes())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Refuses a store of another metadata database: what this one does not know may be served by the other.
+pub(crate) async fn expect_own_store(store: &CatalogStore, metadata: &Metadata) -> Result<(), Failure> {
+    let mark = if store.exists(OWNER).await? { store.get(OWNER).await?.to_vec() } else { Vec::new() };
+    let mark: serde_json::Value = serde_json::from_slice(&mark).unwrap_or_default();
+    if mark["metadata"] == metadata.identity().await? {
+        return Ok(());
+    }
+    let url = store.url();
+    Err(Failure::Refused(format!("the store at {url} belongs to another metadata database; nothing was deleted")))
 }

@@ -1,4 +1,6 @@
-//! Numbers in sentences for people.
+//! Numbers and times in sentences for people.
+
+use chrono::{DateTime, Utc};
 
 /// So many of a thing: "1 file", "2 files".
 pub(crate) fn counted(number: impl Into<u64>, thing: &str) -> String {
@@ -6,6 +8,11 @@ pub(crate) fn counted(number: impl Into<u64>, thing: &str) -> String {
         1 => format!("1 {thing}"),
         number => format!("{number} {thing}s"),
     }
+}
+
+/// A moment, to the minute.
+pub(crate) fn moment(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// A size in the unit that fits it.

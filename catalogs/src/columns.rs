@@ -1,38 +1,9 @@
-//! What the Virtual Observatory knows of a column, kept in Arrow field metadata.
+//! Which columns hold the positions of a table: by what the Virtual Observatory calls them, or by their names.
 //!
-//! The keys travel with the schema through Parquet, through the engine and through Flight, so that a unit is never looked
-//! up in a second place.
+//! A guess is made at an import only, and told; a stored catalogue says which columns they are.
 
 use arrow::datatypes::{DataType, Field, Schema};
-
-/// The VO metadata of one column; every part may be missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ColumnMeta<'a> {
-    /// VOUnits text.
-    pub unit: Option<&'a str>,
-    /// UCD1+ words.
-    pub ucd: Option<&'a str>,
-    /// Data model role.
-    pub utype: Option<&'a str>,
-    /// Extended type, as DALI has it.
-    pub xtype: Option<&'a str>,
-    /// A sentence for people.
-    pub description: Option<&'a str>,
-}
-
-impl<'a> ColumnMeta<'a> {
-    /// Reads the metadata of a field; what is empty says nothing.
-    pub fn of(field: &'a Field) -> Self {
-        let get = |key: &str| field.metadata().get(key).map(String::as_str).filter(|text| !text.trim().is_empty());
-        Self {
-            unit: get("vo:unit"),
-            ucd: get("vo:ucd"),
-            utype: get("vo:utype"),
-            xtype: get("vo:xtype"),
-            description: get("vo:description"),
-        }
-    }
-}
+use formats::ColumnMeta;
 
 /// The columns that hold a row's position, in degrees.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,9 +38,23 @@ pub enum CatalogError {
         /// The file and what is wrong with it.
         why: String,
     },
+    /// An object could not be reached, read or written.
+    #[error("{url}: {why}")]
+    Object {
+        /// The object, or the store where the fault is not with one object.
+        url: String,
+        /// What is wrong, for the person who meets it.
+        why: String,
+        /// What the client library said.
+        #[source]
+        error: object_store::Error,
+    },
     /// The object store failed.
     #[error("the object store failed: {0}")]
     Store(#[from] object_store::Error),
+    /// A file to be imported could not be read as a table.
+    #[error(transparent)]
+    Format(#[from] formats::FormatError),
     /// A Parquet file could not be read or written.
     #[error("a Parquet file failed: {0}")]
     Parquet(#[from] ParquetError),
@@ -61,8 +75,33 @@ pub enum CatalogError {
 }
 
 impl CatalogError {
+    /// Whether what was asked for does not exist: an object, a file.
+    pub fn is_absent(&self) -> bool {
+        match self {
+            Self::Object { error, .. } | Self::Store(error) => matches!(error, object_store::Error::NotFound { .. }),
+            Self::Io { error, .. } => error.kind() == std::io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
+    /// Whether access was denied. A bucket that does not let itself be listed says this of absent objects as well.
+    pub fn is_denied(&self) -> bool {
+        use object_store::Error::{PermissionDenied, Unauthenticated};
+        match self {
+            Self::Object { error, .. } | Self::Store(error) => {
+                matches!(error, PermissionDenied { .. } | Unauthenticated { .. })
+            }
+            Self::Io { error, .. } => error.kind() == std::io::ErrorKind::PermissionDenied,
+            _ => false,
+        }
+    }
+
     pub(crate) fn input(source_name: impl ToString, why: impl ToString) -> Self {
         Self::BadInput { source_name: source_name.to_string(), why: why.to_string() }
+    }
+
+    pub(crate) fn catalog(root: impl ToString, why: impl ToString) -> Self {
+        Self::BadCatalog { root: root.to_string(), why: why.to_string() }
     }
 
     pub(crate) fn io(what: impl ToString, error: std::io::Error) -> Self {

@@ -1,7 +1,7 @@
 //! `hats.properties`: Java properties text, as HATS writes and reads it.
 //!
 //! Unknown keys are kept. Only the escapes that occur in the wild are understood: a backslash takes the next letter as it
-//! stands, and at the end of a line it joins the next one.
+//! stands, but for `\n`, `\r` and `\t`, which are a space, and at the end of a line it joins the next one.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,6 +13,11 @@ impl Properties {
     /// The value of a key. The text `None`, which other writers use for "not set", counts as absent.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str).filter(|value| !value.is_empty() && *value != "None")
+    }
+
+    /// All pairs by key, as they are written.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// Sets a key.
@@ -68,10 +73,12 @@ fn split_pair(line: &str) -> (String, String) {
     }
     let mut value = String::new();
     while let Some(letter) = letters.next() {
-        if letter == '\\' {
-            value.extend(letters.next());
-        } else {
-            value.push(letter);
+        match letter {
+            // What separates the words of a list may be written as an escape.
+            '\\' => {
+                value.extend(letters.next().map(|letter| if matches!(letter, 'n' | 'r' | 't') { ' ' } else { letter }))
+            }
+            _ => value.push(letter),
         }
     }
     (key.trim().to_owned(), value.trim().to_owned())
@@ -94,12 +101,13 @@ mod tests {
     #[test]
     fn separators_comments_escapes_and_continued_lines_are_understood() {
         let text = "#HATS catalog\n! note\nobs_collection = small_sky\nhats_nrows:131\n\
-                    hats_creation_date=2026-03-01T12\\:00UTC\nhats_cols_default=ra \\\n    dec\nhats_index_extra_column=None\n";
+                    hats_creation_date=2026-03-01T12\\:00UTC\nhats_cols_default=ra \\\n    dec\nall_margins=a\\nb\nhats_index_extra_column=None\n";
         let properties = Properties::parse(text);
         assert_eq!(properties.get("obs_collection"), Some("small_sky"));
         assert_eq!(properties.get("hats_nrows"), Some("131"));
         assert_eq!(properties.get("hats_creation_date"), Some("2026-03-01T12:00UTC"));
         assert_eq!(properties.get("hats_cols_default"), Some("ra dec"));
+        assert_eq!(properties.get("all_margins"), Some("a b"));
         assert_eq!(properties.get("hats_index_extra_column"), None);
     }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use catalogs::{CatalogSnapshot, CatalogStore, DataFile};
+use catalogs::{CatalogSnapshot, DataFile};
 use datafusion::{
     arrow::datatypes::SchemaRef,
     catalog::{Session, TableProvider},
@@ -69,7 +69,7 @@ impl TableProvider for SnapshotTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let store = self.snapshot.store();
-        let url = object_store_url(store)?;
+        let url = ObjectStoreUrl::parse(format!("almagest://{:016x}", store.key()))?;
         session.runtime_env().register_object_store(url.as_ref(), store.objects());
         let files = self.files(filters);
         if files.is_empty() {
@@ -77,9 +77,8 @@ impl TableProvider for SnapshotTable {
         }
         let rows = files.iter().map(|file| file.rows as usize).sum();
         let bytes = files.iter().map(|file| file.bytes as usize).sum();
-        let entries = files
-            .into_iter()
-            .map(|file| PartitionedFile::new(format!("{}/{}", self.snapshot.root(), file.path), file.bytes));
+        // Each described by the snapshot, its time included: footers are kept by path, size and time.
+        let entries = files.into_iter().map(|file| PartitionedFile::new_from_meta(self.snapshot.object_of(file)));
         let groups = FileGroup::new(entries.collect()).split_files(session.config().target_partitions());
         let footers = session.runtime_env().cache_manager.get_file_metadata_cache();
         let source = ParquetSource::new(self.schema())
@@ -98,12 +97,4 @@ impl TableProvider for SnapshotTable {
             .build();
         Ok(DataSourceExec::from_data_source(scan))
     }
-}
-
-/// The name of a store inside the engine: its objects are registered under a host made from its URL.
-fn object_store_url(store: &CatalogStore) -> Result<ObjectStoreUrl> {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    store.url().hash(&mut hasher);
-    ObjectStoreUrl::parse(format!("almagest://{:016x}", hasher.finish()))
 }

@@ -16,6 +16,7 @@ pub mod formats;
 mod answer;
 mod error;
 mod id;
+mod reading;
 mod run;
 mod served;
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use catalogs::{CatalogStore, TableName};
+use catalogs::{CatalogStore, Remote, TableName};
 use engine::{Engine, Language, Mistake, Query, QueryLimits, Rows};
 use futures::{Stream, StreamExt};
 use metadata::Metadata;
@@ -17,6 +17,7 @@ use tracing::Instrument;
 use crate::{
     Answer, JobError, JobId, ServedTable,
     answer::{AnswerRows, ColumnsOnly, RowSource},
+    reading::Held,
     served::Shelf,
 };
 
@@ -38,9 +39,10 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Runs queries of `engine` over the tables that `metadata` lists and `store` holds.
-    pub fn new(engine: Engine, metadata: Metadata, store: CatalogStore) -> Self {
-        Self { engine, shelf: Shelf::new(metadata, store) }
+    /// Runs queries of `engine` over the tables that `metadata` lists and `store` holds; `remote` is how those are reached
+    /// that lie with somebody else. `reader` tells this process from all others that read the same store.
+    pub fn new(engine: Engine, metadata: Metadata, store: CatalogStore, remote: Remote, reader: String) -> Self {
+        Self { engine, shelf: Shelf::new(metadata, store, remote, reader) }
     }
 
     /// Whether a query could be run now.
@@ -72,20 +74,24 @@ impl Jobs {
 
     /// The columns that a query will answer with. It is planned and not run.
     pub async fn columns(&self, language: Language, text: &str) -> Result<SchemaRef, JobError> {
-        Ok(self.plan(language, text, QueryLimits::default()).await?.schema())
+        Ok(self.plan(language, text, QueryLimits::default()).await?.0.schema())
     }
 
     async fn begin(&self, id: JobId, request: QueryRequest, begun: Instant) -> Result<Answer, JobError> {
         let limits = QueryLimits { max_rows: request.max_rows };
-        let query = self.plan(request.language, &request.text, limits).await?;
+        let (query, held) = self.plan(request.language, &request.text, limits).await?;
         let schema = query.schema();
-        let source: Pin<Box<dyn RowSource>> =
-            if request.max_rows == Some(0) { Box::pin(ColumnsOnly) } else { Box::pin(Running(query.run()?)) };
+        let source: Pin<Box<dyn RowSource>> = if request.max_rows == Some(0) {
+            Box::pin(ColumnsOnly)
+        } else {
+            Box::pin(Running { rows: query.run()?, _held: held })
+        };
         let rows = AnswerRows::new(source, tracing::Span::current(), begun);
         Ok(Answer { id, schema, rows, query: request.text })
     }
 
-    async fn plan(&self, language: Language, text: &str, limits: QueryLimits) -> Result<Query, JobError> {
+    /// A query, and what keeps the files that it will read.
+    async fn plan(&self, language: Language, text: &str, limits: QueryLimits) -> Result<(Query, Arc<Held>), JobError> {
         let served = self.shelf.served().await?;
         match self.engine.plan(&served.set, language, text, limits).await.map_err(JobError::from) {
             // A table that cannot be opened is not an unknown one.
@@ -94,7 +100,7 @@ impl Jobs {
                 let broken = served.broken.iter().find(|broken| Some(&broken.name) == missing.as_ref());
                 Err(broken.map_or(JobError::Mistake(mistake), |broken| JobError::Unavailable(broken.fault)))
             }
-            planned => planned,
+            planned => Ok((planned?, served.held)),
         }
     }
 }
@@ -106,18 +112,21 @@ fn missing_table(mistake: &Mistake) -> Option<TableName> {
 }
 
 /// The rows of the engine.
-struct Running(Rows);
+struct Running {
+    rows: Rows,
+    _held: Arc<Held>,
+}
 
 impl Stream for Running {
     type Item = Result<RecordBatch, JobError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(cx).map_err(JobError::from)
+        self.rows.poll_next_unpin(cx).map_err(JobError::from)
     }
 }
 
 impl RowSource for Running {
     fn overflow(&self) -> bool {
-        self.0.overflow()
+        self.rows.overflow()
     }
 }

@@ -10,12 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catalogs::{CatalogSnapshot, CatalogStore, TableName};
+use catalogs::{CatalogSnapshot, CatalogStore, Remote, TableName};
 use engine::TableSet;
 use metadata::{Metadata, PublishedTable};
 use tokio::sync::Mutex;
 
-use crate::{FaultId, JobError, error::logged};
+use crate::{
+    FaultId, JobError,
+    error::logged,
+    reading::{Held, Readings},
+};
 
 /// How long a table that could not be opened is left alone: its store may be down, and each attempt may be slow and logs
 /// an error.
@@ -41,6 +45,8 @@ pub(crate) struct Served {
     pub(crate) set: TableSet,
     /// Published, but not to be opened at the moment.
     pub(crate) broken: Arc<[Broken]>,
+    /// Keeps the files of these versions from being collected.
+    pub(crate) held: Arc<Held>,
 }
 
 /// A table that could not be opened.
@@ -64,12 +70,15 @@ impl Broken {
 pub(crate) struct Shelf {
     metadata: Metadata,
     store: CatalogStore,
+    remote: Remote,
+    readings: Readings,
     last: Mutex<Option<(i64, Served)>>,
 }
 
 impl Shelf {
-    pub(crate) fn new(metadata: Metadata, store: CatalogStore) -> Self {
-        Self { metadata, store, last: Mutex::new(None) }
+    /// `reader` tells this process from all others that read the same store.
+    pub(crate) fn new(metadata: Metadata, store: CatalogStore, remote: Remote, reader: String) -> Self {
+        Self { metadata, store, remote, readings: Readings::new(reader), last: Mutex::new(None) }
     }
 
     /// The number of the generation, from the database.
@@ -87,14 +96,21 @@ impl Shelf {
         {
             return Ok(served.clone());
         }
+        let held = self.readings.hold(&self.metadata, generation).await;
+        let held = held.map_err(|error| JobError::unavailable("telling what is read", &error))?;
         let published =
             self.metadata.tables().await.map_err(|error| JobError::unavailable("listing the tables", &error))?;
-        let served = self.open(published, last.as_ref().map(|(_, served)| served)).await?;
+        let served = self.open(published, last.as_ref().map(|(_, served)| served), held).await?;
         *last = Some((generation, served.clone()));
         Ok(served)
     }
 
-    async fn open(&self, published: Vec<PublishedTable>, last: Option<&Served>) -> Result<Served, JobError> {
+    async fn open(
+        &self,
+        published: Vec<PublishedTable>,
+        last: Option<&Served>,
+        held: Arc<Held>,
+    ) -> Result<Served, JobError> {
         let open: HashMap<_, _> = last
             .iter()
             .flat_map(|served| served.tables.iter())
@@ -114,7 +130,7 @@ impl Shelf {
             }
             let snapshot = match open.get(&(&table.name, table.version)) {
                 Some(snapshot) => Ok(Arc::clone(snapshot)),
-                None => catalogs::open(&self.store, &table.root).await.map(Arc::new),
+                None => catalogs::open(&self.store, &table.root, &self.remote).await.map(Arc::new),
             };
             match snapshot {
                 Ok(snapshot) => tables.push(ServedTable {
@@ -130,7 +146,7 @@ impl Shelf {
             }
         }
         let set = TableSet::new(tables.iter().map(|table| (table.name.clone(), Arc::clone(&table.snapshot))))?;
-        Ok(Served { tables: tables.into(), set, broken: broken.into() })
+        Ok(Served { tables: tables.into(), set, broken: broken.into(), held })
     }
 }
 
@@ -147,7 +163,7 @@ mod tests {
         let folder = house.folder.path().join("catalogues").join(&root);
         let aside = house.folder.path().join("aside");
         std::fs::rename(&folder, &aside).unwrap();
-        let shelf = Shelf::new(house.metadata.clone(), house.store.clone());
+        let shelf = Shelf::new(house.metadata.clone(), house.store.clone(), Remote::default(), "a test".into());
         let fault = async || shelf.served().await.unwrap().broken.first().map(|broken| broken.fault);
         let rested = async || {
             let mut last = shelf.last.lock().await;

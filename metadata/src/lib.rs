@@ -1,19 +1,28 @@
 //! What the relational database keeps, and never a catalogue row.
 //!
-//! Today that is which tables are published and which version of each is served, in an SQLite file. A version becomes
+//! Today that is which tables are published and which version of each is served ([`tables`]), who is making a version at
+//! the moment ([`making`]), and which versions somebody still reads ([`readers`]), in an SQLite file. A version becomes
 //! visible by one transaction that also moves the generation on, so that a running server knows when to look again.
 //!
 //! What this room never does: it opens no catalogue and runs no query.
+
+mod making;
+mod readers;
+mod tables;
 
 use std::{path::Path, time::Duration};
 
 use catalogs::TableName;
 use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::{
-    Row, SqlStr, SqlitePool,
+    SqlStr, SqlitePool,
     migrate::{Migration, MigrationType, Migrator},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+
+pub use making::{Claim, Making, Other, STALE};
+pub use readers::Reader;
+pub use tables::{Publication, PublishedTable, Version};
 
 /// A failure of the metadata database.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +47,18 @@ pub enum MetadataError {
         /// The version that is served now.
         version: u32,
     },
+    /// A table was dropped while somebody made a new version of it.
+    #[error("{name} was dropped by somebody else meanwhile; nothing was changed")]
+    Vanished {
+        /// The table.
+        name: TableName,
+    },
+    /// A version that was begun is not one's own any more.
+    #[error("{name}: another import took this one over meanwhile; nothing was changed")]
+    TakenOver {
+        /// The table.
+        name: TableName,
+    },
     /// A row says something that it cannot.
     #[error("the metadata database holds {what}, which cannot be")]
     Corrupt {
@@ -46,38 +67,11 @@ pub enum MetadataError {
     },
 }
 
-/// The served version of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublishedTable {
-    /// Its name.
-    pub name: TableName,
-    /// The version, counted from 1.
-    pub version: u32,
-    /// The folder of the catalogue in the store.
-    pub root: String,
-    /// The id of its snapshot.
-    pub snapshot: String,
-    /// How many rows it has.
-    pub rows: u64,
-    /// A sentence about it.
-    pub description: Option<String>,
-    /// When it was published.
-    pub published_at: DateTime<Utc>,
-}
-
-/// A version that is about to be published.
-#[derive(Clone, Debug)]
-pub struct Publication {
-    /// The table.
-    pub name: TableName,
-    /// The folder of the catalogue in the store.
-    pub root: String,
-    /// The id of its snapshot.
-    pub snapshot: String,
-    /// How many rows it has.
-    pub rows: u64,
-    /// A sentence about it.
-    pub description: Option<String>,
+impl MetadataError {
+    /// Whether it is certain that the database was not changed: a commit that seems to fail may have happened.
+    pub fn changed_nothing(&self) -> bool {
+        matches!(self, Self::Overtaken { .. } | Self::Vanished { .. } | Self::TakenOver { .. })
+    }
 }
 
 /// The metadata database.
@@ -86,7 +80,10 @@ pub struct Metadata {
     pool: SqlitePool,
 }
 
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "tables", include_str!("../migrations/0001_tables.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "tables", include_str!("../migrations/0001_tables.sql")),
+    (2, "versions", include_str!("../migrations/0002_versions.sql")),
+];
 
 const MIGRATION_TRIES: u32 = 20;
 
@@ -124,76 +121,14 @@ impl Metadata {
         Ok(Self { pool })
     }
 
-    /// Publishes a version over the one that the caller saw (none, if there was no table), and changes nothing where
-    /// another is served by now. From the end of this call on it is the one that is served. Returns its number.
-    pub async fn publish(&self, publication: &Publication, seen: Option<u32>) -> Result<u32, MetadataError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let name = &publication.name;
-        let served: Option<i64> = sqlx::query_scalar(
-            "SELECT version FROM table_version WHERE schema_name = ?1 AND table_name = ?2 AND is_current",
-        )
-        .bind(name.schema())
-        .bind(name.table())
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let served = served.map(|version| number(name, version)).transpose()?;
-        if let Some(version) = served
-            && served != seen
-        {
-            return Err(MetadataError::Overtaken { name: name.clone(), version });
-        }
-        let (schema, table) = (publication.name.schema(), publication.name.table());
-        let last: Option<i64> =
-            sqlx::query_scalar("SELECT max(version) FROM table_version WHERE schema_name = ?1 AND table_name = ?2")
-                .bind(schema)
-                .bind(table)
-                .fetch_one(&mut *transaction)
-                .await?;
-        let version = last.unwrap_or(0) + 1;
-        sqlx::query(
-            "UPDATE table_version SET is_current = FALSE WHERE schema_name = ?1 AND table_name = ?2 AND is_current",
-        )
-        .bind(schema)
-        .bind(table)
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query(
-            "INSERT INTO table_version \
-             (schema_name, table_name, version, root, snapshot, row_count, description, published_at, is_current) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, TRUE)",
-        )
-        .bind(schema)
-        .bind(table)
-        .bind(version)
-        .bind(&publication.root)
-        .bind(&publication.snapshot)
-        .bind(publication.rows.cast_signed())
-        .bind(&publication.description)
-        .bind(Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true))
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query("UPDATE generation SET number = number + 1").execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        number(&publication.name, version)
-    }
-
-    /// The served version of every table, by name.
-    pub async fn tables(&self) -> Result<Vec<PublishedTable>, MetadataError> {
-        let rows = sqlx::query(
-            "SELECT schema_name, table_name, version, root, snapshot, row_count, description, published_at \
-             FROM table_version WHERE is_current ORDER BY schema_name, table_name",
-        );
-        rows.fetch_all(&self.pool).await?.iter().map(table_of).collect()
-    }
-
-    /// The served version of one table.
-    pub async fn table(&self, name: &TableName) -> Result<Option<PublishedTable>, MetadataError> {
-        Ok(self.tables().await?.into_iter().find(|table| table.name == *name))
-    }
-
     /// A number that grows with every change to what is served.
     pub async fn generation(&self) -> Result<i64, MetadataError> {
         Ok(sqlx::query_scalar("SELECT number FROM generation").fetch_one(&self.pool).await?)
+    }
+
+    /// The name of this database among all others.
+    pub async fn identity(&self) -> Result<String, MetadataError> {
+        Ok(sqlx::query_scalar("SELECT id FROM identity").fetch_one(&self.pool).await?)
     }
 
     /// Closes all connections; what was committed is on disk.
@@ -202,77 +137,22 @@ impl Metadata {
     }
 }
 
-fn number(name: &TableName, version: i64) -> Result<u32, MetadataError> {
-    version.try_into().map_err(|_| MetadataError::Corrupt { what: format!("version {version} of {name}") })
+/// A time as the database keeps it; texts of this form compare as their times do.
+fn written(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-fn table_of(row: &SqliteRow) -> Result<PublishedTable, MetadataError> {
-    let (schema, table): (String, String) = (row.try_get("schema_name")?, row.try_get("table_name")?);
-    let corrupt = |what: String| MetadataError::Corrupt { what };
-    let name: TableName = format!("{schema}.{table}").parse().map_err(|error| corrupt(format!("{error}")))?;
-    let version: i64 = row.try_get("version")?;
-    let rows: i64 = row.try_get("row_count")?;
-    let published_at: String = row.try_get("published_at")?;
-    Ok(PublishedTable {
-        version: number(&name, version)?,
-        rows: rows.try_into().map_err(|_| corrupt(format!("{rows} rows of {name}")))?,
-        published_at: published_at.parse().map_err(|_| corrupt(format!("the time {published_at}")))?,
-        root: row.try_get("root")?,
-        snapshot: row.try_get("snapshot")?,
-        description: row.try_get("description")?,
-        name,
-    })
+fn time(text: &str) -> Result<DateTime<Utc>, MetadataError> {
+    text.parse().map_err(|_| MetadataError::Corrupt { what: format!("the time {text}") })
+}
+
+fn table_name(schema: &str, table: &str) -> Result<TableName, MetadataError> {
+    format!("{schema}.{table}").parse().map_err(|error| MetadataError::Corrupt { what: format!("{error}") })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    async fn database(folder: &tempfile::TempDir) -> Metadata {
-        Metadata::open(&format!("sqlite:{}/new folder/almagest.db", folder.path().display())).await.unwrap()
-    }
-
-    fn publication(name: &str, root: &str) -> Publication {
-        let snapshot = "00".repeat(32);
-        Publication {
-            name: name.parse().unwrap(),
-            root: root.into(),
-            snapshot,
-            rows: 7,
-            description: Some("été ★".into()),
-        }
-    }
-
-    #[tokio::test]
-    async fn the_last_published_version_is_the_served_one_also_after_reopening() {
-        let folder = tempfile::tempdir().unwrap();
-        let metadata = database(&folder).await;
-        assert_eq!(metadata.tables().await.unwrap(), []);
-        assert_eq!(metadata.publish(&publication("demo.stars", "a"), None).await.unwrap(), 1);
-        assert_eq!(metadata.publish(&publication("demo.galaxies", "b"), None).await.unwrap(), 1);
-        assert_eq!(metadata.publish(&publication("demo.stars", "c"), Some(1)).await.unwrap(), 2);
-        metadata.close().await;
-        let metadata = database(&folder).await;
-        let tables = metadata.tables().await.unwrap();
-        let served: Vec<_> =
-            tables.iter().map(|table| (table.name.to_string(), table.version, table.root.as_str())).collect();
-        assert_eq!(served, [("demo.galaxies".into(), 1, "b"), ("demo.stars".into(), 2, "c")]);
-        assert_eq!((tables[0].rows, tables[0].description.as_deref()), (7, Some("été ★")));
-        assert_eq!(metadata.generation().await.unwrap(), 3);
-    }
-
-    #[tokio::test]
-    async fn a_publication_that_fails_changes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let metadata = database(&folder).await;
-        metadata.publish(&publication("demo.stars", "a"), None).await.unwrap();
-        let before = (metadata.tables().await.unwrap(), metadata.generation().await.unwrap());
-        assert!(
-            metadata.publish(&publication("demo.other", "a"), None).await.is_err(),
-            "two tables cannot share a folder"
-        );
-        assert_eq!((metadata.tables().await.unwrap(), metadata.generation().await.unwrap()), before);
-    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_new_database_may_be_opened_by_many_at_once() {
@@ -284,31 +164,6 @@ mod tests {
             tasks.spawn(async move { Metadata::open(&url).await.map(drop) });
         }
         assert!(tasks.join_all().await.iter().all(Result::is_ok));
-    }
-
-    #[tokio::test]
-    async fn of_those_who_saw_the_same_version_exactly_one_publishes_over_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let metadata = database(&folder).await;
-        for seen in [None, Some(1)] {
-            let mut tasks = tokio::task::JoinSet::new();
-            for number in 0..10 {
-                let metadata = metadata.clone();
-                let publication = publication("demo.stars", &format!("{seen:?} {number}"));
-                tasks.spawn(async move { metadata.publish(&publication, seen).await });
-            }
-            let (published, overtaken): (Vec<_>, Vec<_>) = tasks.join_all().await.into_iter().partition(Result::is_ok);
-            let version = seen.unwrap_or(0) + 1;
-            assert_eq!(published.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [version]);
-            for refusal in overtaken.into_iter().map(|refusal| refusal.unwrap_err().to_string()) {
-                let sentence = format!(
-                    "demo.stars was published by somebody else meanwhile (version {version}); nothing was changed"
-                );
-                assert_eq!(refusal, sentence);
-            }
-            let served = metadata.table(&"demo.stars".parse().unwrap()).await.unwrap().unwrap();
-            assert_eq!((served.version, metadata.generation().await.unwrap()), (version, i64::from(version)));
-        }
     }
 
     #[tokio::test]

@@ -1,16 +1,23 @@
 //! `almagest import`: files become a new version of a table, or nothing happens.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use catalogs::{
-    CatalogError, CatalogStore, PositionColumns, TableName,
-    import::{self, ImportPlan, ImportReport, RowSource},
+    CatalogError, CatalogSnapshot, CatalogStore, Remote, TableName,
+    felis::Felis,
+    import::{self, BadRowPolicy, DuplicatePolicy, ImportPlan, ImportReport, PositionPlan, PositionUnit, Sentinel},
+    sources,
 };
-use metadata::{Metadata, MetadataError, Publication};
+use formats::{SourceOptions, TableSource, TextOptions};
+use metadata::{Metadata, Publication};
 use tokio_util::sync::CancellationToken;
 
+use super::{
+    making::{Begin, Maker},
+    print,
+};
 use crate::{
-    cli::ImportArgs,
+    cli::{BadRowsArg, DuplicatesArg, ImportArgs, PositionUnitArg, ReadingArgs},
     config::Config,
     failure::Failure,
     progress, shutdown, wiring,
@@ -21,105 +28,278 @@ use crate::{
 pub(crate) async fn run(config: Config, args: ImportArgs) -> Result<(), Failure> {
     let stop = shutdown::on_signals()?;
     let (store, metadata) = (wiring::store(&config)?, wiring::metadata(&config).await?);
-    let existing = metadata.table(&args.table).await?;
-    if let Some(existing) = existing.as_ref().filter(|_| !args.replace) {
-        return Err(Failure::Refused(format!(
-            "there is a table {} already (version {}, {}); --replace publishes over it",
-            existing.name,
-            existing.version,
-            counted(existing.rows, "row")
-        )));
+    let name = args.table.clone();
+    let seen = expected_version(&metadata, &name, args.replace || args.append || args.dry_run).await?;
+    let sources = opened(&args, &wiring::remote(&config)).await?;
+    let plan = plan(&config, &store, &metadata, &args, &sources).await?;
+    if args.dry_run {
+        let report = import::dry_run(&store, sources, plan, progress::shown(&name.to_string())).await?;
+        return tell_dry(&name, &report, args.json);
     }
-    let paths = args.sources.clone();
-    let open = move || paths.iter().map(|path| import::open_file(path)).collect::<Result<Vec<_>, _>>();
-    let sources = tokio::task::spawn_blocking(open).await.map_err(CatalogError::from)??;
-    let position = position(&args, sources[0].as_ref(), &args.sources[0])?;
-    let replaces = existing.map(|existing| existing.version);
-    let table = NewTable { name: args.table, replaces, position, description: None };
-    publish(&config, &store, &metadata, table, sources, &stop).await
-}
-
-fn position(args: &ImportArgs, source: &dyn RowSource, path: &Path) -> Result<Option<PositionColumns>, Failure> {
-    match (&args.ra, &args.dec) {
-        (Some(ra), Some(dec)) => Ok(Some(PositionColumns { ra: ra.clone(), dec: dec.clone() })),
-        _ if args.no_sky => Ok(None),
-        _ => match PositionColumns::recognise(&source.schema()) {
-            Some(found) => Ok(Some(found)),
-            None => Err(Failure::Refused(format!(
-                "{}: no columns are known as positions; name them with --ra and --dec, or say --no-sky",
-                path.display()
-            ))),
-        },
-    }
-}
-
-/// What an import makes.
-pub(super) struct NewTable {
-    /// The name.
-    pub(super) name: TableName,
-    /// The version that is served until then, if there is one; over any other it is not published.
-    pub(super) replaces: Option<u32>,
-    /// The position columns, if it has any.
-    pub(super) position: Option<PositionColumns>,
-    /// A sentence about it, where the sources should not say.
-    pub(super) description: Option<String>,
-}
-
-/// Imports sources and publishes the outcome. Whatever was written is removed when that fails or `stop` comes first.
-pub(super) async fn publish(
-    config: &Config,
-    store: &CatalogStore,
-    metadata: &Metadata,
-    table: NewTable,
-    sources: Vec<Box<dyn RowSource>>,
-    stop: &CancellationToken,
-) -> Result<(), Failure> {
-    let NewTable { name, replaces, position, description } = table;
-    let root = store.new_root(&name);
-    let description = description.or_else(|| sources.first()?.schema().metadata().get("vo:description").cloned());
-    let plan = ImportPlan {
-        name: name.to_string(),
-        position,
-        description: description.clone(),
-        max_rows: config.import.max_rows_per_partition.get(),
-        memory: usize::try_from(config.import.memory.bytes()).unwrap_or(usize::MAX),
+    let begin = match (args.resume, args.restart) {
+        (true, _) => Begin::Resume,
+        (_, true) => Begin::Restart,
+        _ => Begin::Anew,
     };
-    let progress = progress::shown(&plan.name);
-    let outcome = tokio::select! {
-        biased;
-        () = stop.cancelled() => Err(Failure::Interrupted { name: name.clone() }),
-        outcome = import::run(store, &root, sources, plan, progress) => outcome.map_err(Failure::from),
-    };
-    let (snapshot, report) = match outcome {
-        Ok(done) => done,
-        Err(failure) => {
-            remove(store, &root).await;
-            return Err(failure);
-        }
-    };
-    let publication =
-        Publication { name, root, snapshot: snapshot.id().to_owned(), rows: snapshot.rows(), description };
-    match metadata.publish(&publication, replaces).await {
-        Ok(version) => tell(&publication.name, version, &report),
-        Err(error) => {
-            // Only where it is known that nothing refers to the files: a commit that seems to fail may have happened.
-            if let MetadataError::Overtaken { .. } = error {
-                remove(store, &publication.root).await;
-            }
-            return Err(error.into());
-        }
+    let maker = Maker::begin(&store, &metadata, &name, begin).await?;
+    wiring::mark_store(&store, &metadata).await?;
+    let (version, report) = publish(&store, maker, sources, plan, seen, OnSignal::Keep, &stop).await?;
+    if args.json {
+        print(&serde_json::json!({ "table": name.to_string(), "version": version, "report": report }).to_string())?;
     }
     Ok(())
 }
 
-async fn remove(store: &CatalogStore, root: &str) {
-    if let Err(error) = store.delete_folder(root).await {
-        tracing::warn!("what was written to {root} could not be removed: {error}");
+/// The served version, which a new one may be published over only if `wanted`.
+pub(super) async fn expected_version(
+    metadata: &Metadata,
+    name: &TableName,
+    wanted: bool,
+) -> Result<Option<u32>, Failure> {
+    let existing = metadata.table(name).await?;
+    match existing.as_ref().filter(|_| !wanted) {
+        Some(existing) => Err(Failure::Refused(format!(
+            "there is a table {} already (version {}, {}); --replace publishes over it",
+            existing.name,
+            existing.version,
+            counted(existing.rows, "row")
+        ))),
+        None => Ok(existing.map(|existing| existing.version)),
+    }
+}
+
+async fn opened(args: &ImportArgs, remote: &Remote) -> Result<Vec<Box<dyn TableSource>>, Failure> {
+    let inputs = sources::inputs(&args.sources, remote).await?;
+    let options = reading(&args.reading);
+    let open = move || inputs.into_iter().map(|input| formats::open(input, &options)).collect::<Result<Vec<_>, _>>();
+    let opened = tokio::task::spawn_blocking(open).await.map_err(CatalogError::from)?;
+    Ok(opened.map_err(CatalogError::from)?)
+}
+
+fn reading(args: &ReadingArgs) -> SourceOptions {
+    SourceOptions {
+        format: args.format,
+        text: TextOptions {
+            delimiter: args.delimiter,
+            header: !args.no_header,
+            columns: args.columns.clone(),
+            comment: args.comment.0,
+            nulls: args.null.clone(),
+        },
+        table: args.source_table.clone(),
+        types: None,
+    }
+}
+
+async fn plan(
+    config: &Config,
+    store: &CatalogStore,
+    metadata: &Metadata,
+    args: &ImportArgs,
+    sources: &[Box<dyn TableSource>],
+) -> Result<ImportPlan, Failure> {
+    let columns = &args.columns;
+    let mut plan = basic_plan(config, args.table.clone());
+    plan.description = columns.description.clone();
+    plan.note = columns.version_note.clone();
+    plan.position = position(config, store, metadata, args).await?;
+    plan.rename = columns.rename.clone();
+    plan.drop = columns.drop.clone();
+    for (column, name) in &columns.cast {
+        let cast = import::cast_type(name).ok_or_else(|| {
+            let known = "boolean, byte, short, int, bigint, real, double, text, date, timestamp";
+            Failure::Refused(format!("--cast {column}={name}: there is no type {name}; there are {known}"))
+        })?;
+        plan.cast.push((column.clone(), cast));
+    }
+    plan.sentinels = columns.sentinel.iter().map(|text| sentinel(text)).collect();
+    plan.keep_nan = columns.keep_nan;
+    plan.id = columns.id.clone();
+    plan.duplicates = match &columns.duplicates {
+        DuplicatesArg::Refuse => DuplicatePolicy::Refuse,
+        DuplicatesArg::KeepFirst => DuplicatePolicy::KeepFirst,
+        DuplicatesArg::KeepBest(column) => DuplicatePolicy::KeepBest(column.clone()),
+    };
+    plan.bad_rows = match args.reading.bad_rows {
+        BadRowsArg::Refuse => BadRowPolicy::Refuse,
+        BadRowsArg::SetAside => BadRowPolicy::SetAside,
+    };
+    plan.max_rows = args.layout.max_rows.unwrap_or(plan.max_rows);
+    plan.min_order = args.layout.min_order;
+    plan.max_order = args.layout.max_order;
+    plan.margins = args.layout.margin.clone();
+    plan.indexes = args.layout.index.clone();
+    if plan.min_order > plan.max_order {
+        return Err(Failure::Refused("--min-order is finer than --max-order".to_owned()));
+    }
+    if let Some(path) = &columns.metadata {
+        felis(&mut plan, path, columns.metadata_table.as_deref(), sources)?;
+    }
+    if args.append {
+        let served = metadata.table(&args.table).await?;
+        let served =
+            served.ok_or_else(|| Failure::Refused(format!("there is no table {} to append to", args.table)))?;
+        plan.base = Some(Arc::new(catalogs::open(store, &served.root, &wiring::remote(config)).await?));
+    }
+    Ok(plan)
+}
+
+/// What the configuration says of every import.
+pub(super) fn basic_plan(config: &Config, name: TableName) -> ImportPlan {
+    let mut plan = ImportPlan::new(name, chrono::Utc::now());
+    plan.max_rows = config.import.max_rows_per_partition.get();
+    plan.memory = usize::try_from(config.import.memory.bytes()).unwrap_or(usize::MAX);
+    plan.spill = config.import.spill.as_ref().map_or_else(std::env::temp_dir, |folder| folder.path().to_owned());
+    plan
+}
+
+async fn position(
+    config: &Config,
+    store: &CatalogStore,
+    metadata: &Metadata,
+    args: &ImportArgs,
+) -> Result<PositionPlan, Failure> {
+    let sky = &args.sky;
+    let unit = match sky.unit {
+        PositionUnitArg::Auto => PositionUnit::Auto,
+        PositionUnitArg::Deg => PositionUnit::Degrees,
+        PositionUnitArg::Rad => PositionUnit::Radians,
+        PositionUnitArg::Hours => PositionUnit::Hours,
+        PositionUnitArg::Sexagesimal => PositionUnit::Sexagesimal,
+    };
+    let columns = sky.ra.clone().zip(sky.dec.clone());
+    let Some((like, key)) = sky.like.as_ref().zip(sky.key.clone()) else {
+        return Ok(match columns {
+            Some((ra, dec)) => PositionPlan::Columns { ra, dec, unit },
+            None if sky.no_sky => PositionPlan::None,
+            None => PositionPlan::Recognise { unit },
+        });
+    };
+    let served = metadata.table(like).await?;
+    let served = served.ok_or_else(|| Failure::Refused(format!("--like: there is no table {like}")))?;
+    let director = Arc::new(catalogs::open(store, &served.root, &wiring::remote(config)).await?);
+    let director_key = sky.director_key.clone().or_else(|| director.descriptor().id.clone());
+    let director_key = director_key.unwrap_or_else(|| key.clone());
+    let own = columns.map(|(ra, dec)| (ra, dec, unit));
+    Ok(PositionPlan::Like { director, director_name: like.to_string(), director_key, key, own })
+}
+
+/// `-999` for all columns, `mag=-999` for one.
+fn sentinel(text: &str) -> Sentinel {
+    match text.split_once('=') {
+        Some((column, value)) => Sentinel { column: Some(column.to_owned()), value: value.to_owned() },
+        None => Sentinel { column: None, value: text.to_owned() },
+    }
+}
+
+/// Puts what a Felis file says over what the sources say.
+fn felis(
+    plan: &mut ImportPlan,
+    path: &std::path::Path,
+    table: Option<&str>,
+    sources: &[Box<dyn TableSource>],
+) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::File { path: path.to_owned(), reason: error.to_string() })?;
+    let felis = Felis::parse(&text).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))?;
+    let Some(source) = sources.first() else { return Ok(()) };
+    let table = table.map(str::to_owned).or_else(|| felis.table_called(plan.name.table()));
+    let described = felis.describe(table.as_deref(), source.schema())?;
+    for difference in &described.differences {
+        eprintln!("{}: {difference}", path.display());
+    }
+    plan.description = plan.description.take().or(described.description);
+    plan.describe = Some(described.schema);
+    Ok(())
+}
+
+/// What becomes of what was made when a signal comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnSignal {
+    /// It stays, to be gone on with.
+    Keep,
+    /// It is removed.
+    Remove,
+}
+
+/// Imports sources and publishes the outcome. Where that fails nothing is left.
+pub(super) async fn publish(
+    store: &CatalogStore,
+    maker: Maker,
+    sources: Vec<Box<dyn TableSource>>,
+    mut plan: ImportPlan,
+    seen: Option<u32>,
+    on_signal: OnSignal,
+    stop: &CancellationToken,
+) -> Result<(u32, ImportReport), Failure> {
+    plan.resume = maker.resumes();
+    let (name, note) = (plan.name.clone(), plan.note.clone());
+    let progress = progress::shown(&name.to_string());
+    let outcome = tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Failure::Interrupted { name: name.clone() }),
+        () = maker.lost() => return Err(Failure::Refused(format!("{name}: another import took over; nothing was published"))),
+        outcome = import::run(store, maker.root(), sources, plan, progress) => outcome.map_err(Failure::from),
+    };
+    let (snapshot, report) = match outcome {
+        Ok(done) => done,
+        Err(Failure::Interrupted { name }) if on_signal == OnSignal::Keep => {
+            if import::unfinished(store, maker.root()).await?.is_some() {
+                return Err(Failure::Left { name });
+            }
+            maker.give_up().await;
+            return Err(Failure::Interrupted { name });
+        }
+        Err(failure) => {
+            maker.give_up().await;
+            return Err(failure);
+        }
+    };
+    let version = maker.publish(&publication(&name, note, &snapshot), seen).await?;
+    tell(&name, version, &report);
+    Ok((version, report))
+}
+
+fn publication(name: &TableName, note: Option<String>, snapshot: &CatalogSnapshot) -> Publication {
+    Publication {
+        name: name.clone(),
+        root: snapshot.root().to_owned(),
+        snapshot: snapshot.id().to_owned(),
+        rows: snapshot.rows(),
+        description: snapshot.description().map(str::to_owned),
+        note,
     }
 }
 
 fn tell(name: &TableName, version: u32, report: &ImportReport) {
-    let ImportReport { rows_published, files, bytes, seconds, .. } = report;
-    let (rows, files) = (counted(*rows_published, "row"), counted(*files as u64, "file"));
-    eprintln!("{name}: {rows} published as version {version}, {files}, {}, in {seconds:.1} s", size(*bytes));
+    for line in report.summary_lines() {
+        eprintln!("{name}: {line}");
+    }
+    let rows = counted(report.rows_published, "row");
+    let files = counted(report.partitions.count as u64, "file");
+    let seconds = report.seconds;
+    eprintln!("{name}: {rows} published as version {version}, {files}, {}, in {seconds:.1} s", size(report.bytes));
+}
+
+fn tell_dry(name: &TableName, report: &ImportReport, json: bool) -> Result<(), Failure> {
+    if json {
+        return print(&serde_json::json!({ "table": name.to_string(), "report": report }).to_string());
+    }
+    for line in report.summary_lines() {
+        eprintln!("{name}: {line}");
+    }
+    let files = counted(report.partitions.count as u64, "file");
+    eprintln!("{name}: {} would be published in {files}; nothing was made", counted(report.rows_read, "row"));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentinel_may_belong_to_one_column() {
+        assert_eq!(sentinel("-999"), Sentinel { column: None, value: "-999".into() });
+        assert_eq!(sentinel("mag=-999.0"), Sentinel { column: Some("mag".into()), value: "-999.0".into() });
+    }
 }

@@ -6,16 +6,15 @@
 use std::io::Write;
 
 use arrow::datatypes::SchemaRef;
-use catalogs::{
-    CatalogError, PositionColumns, TableName,
-    import::{Batches, RowSource},
-};
-use demo_sky::{DemoSky, Table};
+use catalogs::{TableName, import::PositionPlan};
+use demo_sky::{DemoSky, ROWS_PER_BATCH, Table};
+use formats::{FormatError, Piece, Pieces, Places, Rows, TableSource};
 use metadata::PublishedTable;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    import::{self, NewTable},
+    import::{self, OnSignal},
+    making::{Begin, Maker},
     serve::{self, Addresses, Ports, reachable},
 };
 use crate::{cli::QuickstartArgs, config::Config, failure::Failure, output, shutdown, wiring, words::counted};
@@ -44,15 +43,16 @@ async fn make_sky(config: &Config, args: &QuickstartArgs, stop: &CancellationTok
         if published.iter().any(|existing| existing.name == name) {
             continue;
         }
-        let source = Box::new(Rows { sky, table });
+        let mut plan = import::basic_plan(config, name.clone());
         // The log has frames without a position, so it is a table like any other.
-        let position = match table {
-            Table::Observations => None,
-            _ => PositionColumns::recognise(&source.schema()),
-        };
-        let description = Some(description(sky, table));
-        let table = NewTable { name, replaces: None, position, description };
-        import::publish(config, &store, &metadata, table, vec![source], stop).await?;
+        if table == Table::Observations {
+            plan.position = PositionPlan::None;
+        }
+        plan.description = Some(description(sky, table));
+        let maker = Maker::begin(&store, &metadata, &name, Begin::Restart).await?;
+        wiring::mark_store(&store, &metadata).await?;
+        let source: Box<dyn TableSource> = Box::new(Generated::new(sky, table));
+        import::publish(&store, maker, vec![source], plan, None, OnSignal::Remove, stop).await?;
     }
     Ok(())
 }
@@ -90,22 +90,51 @@ fn seed_in(description: &str) -> Option<u64> {
 }
 
 /// A generated table as the importer's input.
-struct Rows {
+struct Generated {
     sky: DemoSky,
     table: Table,
+    name: String,
+    schema: SchemaRef,
 }
 
-impl RowSource for Rows {
-    fn name(&self) -> String {
-        format!("the demo sky's {}", self.table)
+impl Generated {
+    fn new(sky: DemoSky, table: Table) -> Self {
+        Self { sky, table, name: format!("the demo sky's {table}"), schema: DemoSky::schema(table) }
+    }
+}
+
+impl TableSource for Generated {
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    fn schema(&self) -> SchemaRef {
-        DemoSky::schema(self.table)
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn batches(&self) -> Result<Batches<'_>, CatalogError> {
-        Ok(Box::new(self.sky.batches(self.table).map(Ok)))
+    fn fingerprint(&self) -> String {
+        format!("{:?}", self.sky)
+    }
+
+    fn row_count(&self) -> Option<u64> {
+        Some(self.sky.rows(self.table))
+    }
+
+    fn pieces(&self, columns: Option<&[usize]>) -> Result<Pieces<'_>, FormatError> {
+        let columns = columns.map(<[usize]>::to_vec);
+        let pieces = (0..self.sky.batch_count(self.table)).map(move |index| {
+            let columns = columns.clone();
+            Ok(Piece::new(move |take| {
+                let Some(batch) = self.sky.batch(self.table, index) else { return Ok(()) };
+                let batch = match columns {
+                    Some(columns) => batch.project(&columns).map_err(|error| FormatError::bad(&self.name, error))?,
+                    None => batch,
+                };
+                let places = Places::Rows(index * ROWS_PER_BATCH as u64 + 1);
+                take(Rows { batch, places, bad: Vec::new() })
+            }))
+        });
+        Ok(Box::new(pieces))
     }
 }
 

@@ -178,7 +178,7 @@ mod tests {
             refusal("[log]\nlevel = 'warn'\n\n[flihgt]\n"),
             "almagest.toml, line 4, column 2: there is no section [flihgt]; did you mean [flight]?"
         );
-        assert!(refusal("[telescope]").contains("known here: [store], [metadata], [http]"));
+        assert!(refusal("[telescope]").contains("known here: [store], [remote], [metadata], [http]"));
     }
 
     #[test]

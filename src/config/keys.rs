@@ -8,7 +8,7 @@ use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, time::Duration};
 use super::{
     error::ConfigError,
     layers::Origin,
-    places::{FlightUrl, HttpUrl, MetadataUrl, Region, StoreUrl},
+    places::{FlightUrl, HttpUrl, LocalFolder, MetadataUrl, Region, StoreUrl},
     schema::{Preset, configuration},
     values::{ByteSize, LogFilter, LogFormat, Secret, Threads},
 };
@@ -27,6 +27,21 @@ configuration! {
         /// The secret of the account at the object store.
         secret_access_key: Option<Secret> = Preset::Secret;
         /// Whether the endpoint may be plain http, over which anybody on the way can read.
+        allow_http: bool = Preset::Value("false");
+    }
+
+    /// How places of others are reached: sources of imports and attached catalogues at `s3://`. Where nothing is set here,
+    /// the public buckets of Amazon, without an account.
+    remote: Remote {
+        /// The address of an S3-compatible store; without it, Amazon's own for the region.
+        endpoint: Option<HttpUrl> = Preset::Unset { example: r#""https://s3.example.org""# };
+        /// The region of the buckets.
+        region: Region = Preset::Value(r#""us-east-1""#);
+        /// The name of the account at the object store; without it, buckets are read as anybody may.
+        access_key_id: Option<Secret> = Preset::Secret;
+        /// The secret of the account at the object store.
+        secret_access_key: Option<Secret> = Preset::Secret;
+        /// Whether sources and catalogues may be at plain http addresses.
         allow_http: bool = Preset::Value("false");
     }
 
@@ -68,9 +83,11 @@ configuration! {
     import: Import {
         /// A partition of the sky with more rows than this is split in four.
         max_rows_per_partition: NonZeroU64 = Preset::Value("1_000_000");
-        /// The memory for rows on their way to their partitions; beyond it, they wait on the local disk. About one
-        /// partition for each core comes on top, while the partitions are sorted and written.
+        /// The memory of an import; beyond it, rows wait on the local disk.
         memory: ByteSize = Preset::Value(r#""2GiB""#);
+        /// The local folder where they wait; without it, the system's folder for temporary files. It may need as much room
+        /// as the rows take in memory.
+        spill: Option<LocalFolder> = Preset::Unset { example: r#""/var/tmp""# };
     }
 
     /// The log, on stderr.

@@ -3,7 +3,10 @@
 //! Each is read into a type that holds nothing else. That an address is well formed is all that is known here: nothing is
 //! looked up, connected to or created.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use url::Url;
 
@@ -61,6 +64,30 @@ impl Setting for StoreUrl {
             Self::S3 { bucket, prefix } if prefix.is_empty() => format!("s3://{bucket}"),
             Self::S3 { bucket, prefix } => format!("s3://{bucket}/{prefix}"),
         }))
+    }
+}
+
+/// A folder of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LocalFolder(PathBuf);
+
+impl LocalFolder {
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Setting for LocalFolder {
+    const ALLOWED: &'static str = r#"a local folder, such as "/var/tmp""#;
+
+    fn read(given: &Given) -> Option<Self> {
+        let text = given.text().filter(|text| !text.is_empty() && !text.contains("://"))?;
+        Some(Self(PathBuf::from(text)))
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(quoted(&self.0.display().to_string()))
     }
 }
 

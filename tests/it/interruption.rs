@@ -14,7 +14,7 @@ use crate::harness::Home;
 const MANY: &str = "90_000_000";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < PATIENCE, "{what}: not after {PATIENCE:?}");
@@ -31,7 +31,7 @@ fn ended_by(signal: &str, child: Child) -> (Option<i32>, String) {
     (output.status.code(), stderr.lines().last().unwrap_or_default().to_owned())
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.map(|entry| entry.unwrap().path());
     paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()

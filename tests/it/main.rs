@@ -6,12 +6,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod bad_inputs;
 mod clients;
 mod command_line;
 mod harness;
+mod hats;
 mod interruption;
+mod killed;
 mod map;
 mod postgres;
 mod quickstart;
 mod s3;
+mod store;
 mod thread;
+mod versions;

@@ -14,7 +14,8 @@ fn read(path: &str) -> String {
 
 #[test]
 fn the_map_draws_the_arrows_of_the_manifests() {
-    let rooms = ["catalogs", "demo-sky", "engine", "flight-server", "jobs", "metadata", "sky", "tap-adapter"];
+    let rooms =
+        ["catalogs", "demo-sky", "engine", "flight-server", "formats", "jobs", "metadata", "sky", "tap-adapter"];
     let manifests = rooms.iter().map(|room| (*room, format!("{room}/Cargo.toml")));
     let real: Arrows = manifests
         .chain([("src", "Cargo.toml".to_owned())])

@@ -1,137 +1,387 @@
-//! Rows on their way to their partitions: held in memory up to a bound, beyond it in Arrow files on the local disk.
+//! Rows on their way to their partitions: held in memory up to a bound, beyond it in one file on the local disk.
+//!
+//! ```text
+//!   batch ─▶ sorted by bucket ─▶ held ──(more than the bound)──▶ the spill file: for each bucket its rows, end to end
+//!                                  └─────────────┬─────────────────────┘
+//!                                       rows of one bucket, in any order
+//! ```
+//! Every row carries its number, so that it does not matter here who came first. Several threads push at once; one of them
+//! writes while the others fill memory again, and a third batch of it waits.
 
 use std::{
     fs::File,
-    io::{BufReader, BufWriter},
-    path::PathBuf,
+    io::{BufWriter, Write},
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arrow::{
-    array::RecordBatch,
-    datatypes::SchemaRef,
-    ipc::{reader::StreamReader, writer::StreamWriter},
+    array::{AsArray, RecordBatch, UInt32Array},
+    buffer::Buffer,
+    compute::{concat_batches, take_record_batch},
+    datatypes::{Int64Type, SchemaRef, UInt64Type},
+    ipc::{
+        Block, MetadataVersion,
+        reader::FileDecoder,
+        writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, write_message},
+    },
 };
-use tempfile::TempDir;
 
-use crate::CatalogError;
+use super::{convert::NUMBER, pool::Stop};
+use crate::{CatalogError, HEALPIX_COLUMN};
 
-/// One bucket a partition, each giving its rows back in the order in which they came.
+/// About how many bytes of rows are written and read at once.
+const BLOCK_BYTES: usize = 16 << 20;
+
+/// One bucket a partition.
 pub(super) struct Buckets {
     schema: SchemaRef,
+    /// Bytes held before they are written; as much again may be on its way to the disk.
     limit: usize,
-    held: Vec<Vec<RecordBatch>>,
-    held_bytes: usize,
-    spilled: Vec<Vec<PathBuf>>,
-    folder: Option<TempDir>,
-    spilled_bytes: u64,
+    held: Mutex<Held>,
+    spilled: Mutex<Spilled>,
+    spilled_bytes: AtomicU64,
+}
+
+#[derive(Default)]
+struct Held {
+    batches: Vec<Scattered>,
+    bytes: usize,
+}
+
+/// Rows sorted by bucket.
+struct Scattered {
+    rows: RecordBatch,
+    /// Each bucket that has rows here, with the first of them.
+    starts: Vec<(u32, u32)>,
+    /// Bytes of a row, on average.
+    row_bytes: f64,
+}
+
+impl Scattered {
+    fn new(rows: &RecordBatch, bucket_of: impl Fn(usize) -> u32) -> Result<Self, CatalogError> {
+        let mut order: Vec<u64> =
+            (0..rows.num_rows()).map(|row| u64::from(bucket_of(row)) << 32 | row as u64).collect();
+        let sorted = if order.is_sorted() {
+            rows.clone()
+        } else {
+            order.sort_unstable();
+            take_record_batch(rows, &UInt32Array::from_iter_values(order.iter().map(|entry| *entry as u32)))?
+        };
+        let mut starts: Vec<(u32, u32)> = Vec::new();
+        for (row, entry) in order.iter().enumerate() {
+            let bucket = (entry >> 32) as u32;
+            if starts.last().is_none_or(|(last, _)| *last != bucket) {
+                starts.push((bucket, row as u32));
+            }
+        }
+        let row_bytes = sorted.get_array_memory_size() as f64 / sorted.num_rows().max(1) as f64;
+        Ok(Self { rows: sorted, starts, row_bytes })
+    }
+
+    fn of(&self, bucket: u32) -> Option<RecordBatch> {
+        let place = self.starts.binary_search_by_key(&bucket, |(bucket, _)| *bucket).ok()?;
+        let first = self.starts[place].1 as usize;
+        let end = self.starts.get(place + 1).map_or(self.rows.num_rows(), |(_, start)| *start as usize);
+        Some(self.rows.slice(first, end - first))
+    }
+
+    fn bytes(&self) -> usize {
+        (self.row_bytes * self.rows.num_rows() as f64) as usize
+    }
+}
+
+struct Spilled {
+    file: Option<File>,
+    end: u64,
+    /// For each bucket, where its rows are.
+    blocks: Vec<Vec<Written>>,
+}
+
+#[derive(Clone, Copy)]
+struct Written {
+    offset: u64,
+    head: u32,
+    body: u64,
+}
+
+/// Rows and about how many bytes they have.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Size {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
 }
 
 impl Buckets {
-    /// Buckets that hold at most about `limit` bytes in memory.
-    pub(super) fn new(schema: SchemaRef, count: usize, limit: usize) -> Self {
+    /// Buckets that hold at most about `memory` bytes, what is being written included. The spill file is made in `folder`.
+    pub(super) fn new(schema: SchemaRef, count: usize, memory: usize) -> Self {
         Self {
             schema,
-            limit,
-            held: vec![Vec::new(); count],
-            held_bytes: 0,
-            spilled: vec![Vec::new(); count],
-            folder: None,
-            spilled_bytes: 0,
+            limit: memory / 2,
+            held: Mutex::default(),
+            spilled: Mutex::new(Spilled { file: None, end: 0, blocks: vec![Vec::new(); count] }),
+            spilled_bytes: AtomicU64::new(0),
         }
     }
 
-    /// Adds rows to a bucket.
-    pub(super) fn push(&mut self, bucket: usize, rows: RecordBatch) -> Result<(), CatalogError> {
-        self.held_bytes += rows.get_array_memory_size();
-        self.held[bucket].push(rows);
-        if self.held_bytes > self.limit { self.spill() } else { Ok(()) }
+    /// The schema of the rows.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn spill(&mut self) -> Result<(), CatalogError> {
-        let failed = |error| CatalogError::io("setting rows aside in the temporary folder", error);
-        let folder = match self.folder.take() {
-            Some(folder) => folder,
-            None => tempfile::Builder::new().prefix("almagest-import-").tempdir().map_err(failed)?,
-        };
-        for (bucket, batches) in self.held.iter_mut().enumerate().filter(|(_, batches)| !batches.is_empty()) {
-            let path = folder.path().join(format!("{bucket}-{}.arrow", self.spilled[bucket].len()));
-            let mut writer = StreamWriter::try_new(BufWriter::new(File::create(&path).map_err(failed)?), &self.schema)?;
-            for batch in batches.drain(..) {
-                writer.write(&batch)?;
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spilled(&self) -> MutexGuard<'_, Spilled> {
+        self.spilled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds rows, each to the bucket that `bucket_of` tells for its index.
+    pub(super) fn push(
+        &self,
+        rows: &RecordBatch,
+        bucket_of: impl Fn(usize) -> u32,
+        folder: &Path,
+    ) -> Result<(), CatalogError> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        let scattered = Scattered::new(rows, bucket_of)?;
+        {
+            let mut held = self.held();
+            held.bytes += scattered.bytes();
+            held.batches.push(scattered);
+            if held.bytes <= self.limit {
+                return Ok(());
             }
-            let file = writer.into_inner()?.into_inner().map_err(|error| failed(error.into_error()))?;
-            self.spilled_bytes += file.metadata().map_err(failed)?.len();
-            self.spilled[bucket].push(path);
         }
-        self.held_bytes = 0;
-        self.folder = Some(folder);
+        let mut spilled = self.spilled();
+        // Somebody else may have written it all while this thread waited.
+        let full = {
+            let mut held = self.held();
+            if held.bytes <= self.limit {
+                return Ok(());
+            }
+            std::mem::take(&mut *held)
+        };
+        let before = spilled.end;
+        spilled.write(&self.schema, full, folder)?;
+        self.spilled_bytes.fetch_add(spilled.end - before, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Takes the rows of a bucket out; it is empty afterwards.
-    pub(super) fn take(&mut self, bucket: usize) -> Result<Vec<RecordBatch>, CatalogError> {
-        let failed = |error| CatalogError::io("reading rows back from the temporary folder", error);
-        let mut batches = Vec::new();
-        for path in std::mem::take(&mut self.spilled[bucket]) {
-            for batch in StreamReader::try_new(BufReader::new(File::open(&path).map_err(failed)?), None)? {
-                batches.push(batch?);
+    /// How large a bucket is.
+    pub(super) fn size(&self, bucket: usize) -> Size {
+        let on_disk: u64 = self.spilled().blocks[bucket].iter().map(|block| block.body).sum();
+        let mut size = Size { rows: 0, bytes: on_disk };
+        for scattered in &self.held().batches {
+            if let Some(rows) = scattered.of(bucket as u32) {
+                size.bytes += (rows.num_rows() as f64 * scattered.row_bytes) as u64;
+                size.rows += rows.num_rows() as u64;
             }
-            std::fs::remove_file(&path).map_err(failed)?;
         }
-        let held = std::mem::take(&mut self.held[bucket]);
-        self.held_bytes -= held.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
-        batches.extend(held);
+        size
+    }
+
+    /// Hands over the rows of a bucket, block by block.
+    pub(super) fn each(
+        &self,
+        bucket: usize,
+        stop: &Stop,
+        mut take: impl FnMut(RecordBatch) -> Result<(), CatalogError>,
+    ) -> Result<(), CatalogError> {
+        let (file, blocks) = {
+            let spilled = self.spilled();
+            let file = spilled.file.as_ref().map(File::try_clone).transpose();
+            (file.map_err(|error| failed("reading rows back from", error))?, spilled.blocks[bucket].clone())
+        };
+        let decoder = FileDecoder::new(Arc::clone(&self.schema), MetadataVersion::V5);
+        for block in blocks {
+            stop.check()?;
+            let Some(file) = &file else { continue };
+            let mut bytes = vec![0; block.head as usize + block.body as usize];
+            file.read_exact_at(&mut bytes, block.offset).map_err(|error| failed("reading rows back from", error))?;
+            let header = Block::new(block.offset as i64, block.head as i32, block.body as i64);
+            if let Some(batch) = decoder.read_record_batch(&header, &Buffer::from_vec(bytes))? {
+                take(batch)?;
+            }
+        }
+        let held: Vec<RecordBatch> = self.held().batches.iter().filter_map(|rows| rows.of(bucket as u32)).collect();
+        held.into_iter().try_for_each(take)
+    }
+
+    /// All rows of a bucket.
+    pub(super) fn read(&self, bucket: usize, stop: &Stop) -> Result<Vec<RecordBatch>, CatalogError> {
+        let mut batches = Vec::new();
+        self.each(bucket, stop, |batch| {
+            batches.push(batch);
+            Ok(())
+        })?;
         Ok(batches)
     }
 
     /// How many bytes went through the disk.
     pub(super) fn spilled_bytes(&self) -> u64 {
-        self.spilled_bytes
+        self.spilled_bytes.load(Ordering::Relaxed)
+    }
+}
+
+fn failed(doing: &str, error: std::io::Error) -> CatalogError {
+    CatalogError::io(format!("{doing} the spill file"), error)
+}
+
+impl Spilled {
+    /// Writes rows, bucket by bucket.
+    fn write(&mut self, schema: &SchemaRef, full: Held, folder: &Path) -> Result<(), CatalogError> {
+        let mut order: Vec<(u32, u32)> = Vec::new();
+        for (number, scattered) in full.batches.iter().enumerate() {
+            order.extend(scattered.starts.iter().map(|(bucket, _)| (*bucket, number as u32)));
+        }
+        order.sort_unstable();
+        let file = match self.file.take() {
+            Some(file) => file,
+            // Without a name, so that it goes with the process, however that ends.
+            None => tempfile::tempfile_in(folder)
+                .map_err(|error| CatalogError::io(format!("making a spill file in {}", folder.display()), error))?,
+        };
+        let mut writer = BufWriter::with_capacity(1 << 20, file);
+        for group in order.chunk_by(|a, b| a.0 == b.0) {
+            let bucket = group[0].0;
+            let mut together: Vec<RecordBatch> = Vec::new();
+            let mut bytes = 0;
+            for (_, number) in group {
+                let scattered = &full.batches[*number as usize];
+                let Some(rows) = scattered.of(bucket) else { continue };
+                bytes += (rows.num_rows() as f64 * scattered.row_bytes) as usize;
+                together.push(rows);
+                if bytes >= BLOCK_BYTES {
+                    self.write_block(&mut writer, schema, bucket, &std::mem::take(&mut together))?;
+                    bytes = 0;
+                }
+            }
+            if !together.is_empty() {
+                self.write_block(&mut writer, schema, bucket, &together)?;
+            }
+        }
+        self.file = Some(writer.into_inner().map_err(|error| failed("writing", error.into_error()))?);
+        Ok(())
+    }
+
+    fn write_block(
+        &mut self,
+        writer: &mut impl Write,
+        schema: &SchemaRef,
+        bucket: u32,
+        batches: &[RecordBatch],
+    ) -> Result<(), CatalogError> {
+        let rows = match batches {
+            [one] => one.clone(),
+            several => concat_batches(schema, several)?,
+        };
+        let options = IpcWriteOptions::default();
+        let mut no_dictionaries = DictionaryTracker::new(false);
+        let (_, encoded) =
+            IpcDataGenerator::default().encode(&rows, &mut no_dictionaries, &options, &mut Default::default())?;
+        let (head, body) = write_message(writer, encoded, &options)?;
+        let block = Written { offset: self.end, head: head as u32, body: body as u64 };
+        self.end += (head + body) as u64;
+        self.blocks[bucket as usize].push(block);
+        Ok(())
+    }
+}
+
+/// What rows are sorted by: their cell, where they have one, and their number.
+pub(super) struct Keys<'a> {
+    numbers: &'a [u64],
+    cells: Option<&'a [i64]>,
+}
+
+impl<'a> Keys<'a> {
+    /// The keys of a batch on its way.
+    pub(super) fn of(batch: &'a RecordBatch) -> Self {
+        debug_assert_eq!(batch.schema_ref().field(0).name(), NUMBER);
+        let has_cells = batch.schema_ref().fields().get(1).is_some_and(|field| field.name() == HEALPIX_COLUMN);
+        Self {
+            numbers: batch.column(0).as_primitive::<UInt64Type>().values(),
+            cells: has_cells.then(|| batch.column(1).as_primitive::<Int64Type>().values().as_ref()),
+        }
+    }
+
+    /// What the partition of a row is found by: its cell, or its number where there are none.
+    pub(super) fn place(&self, row: usize) -> u64 {
+        self.cells.map_or(self.numbers[row], |cells| cells[row] as u64)
+    }
+
+    /// The key of a row. Without cells, all are in the same.
+    pub(super) fn at(&self, row: usize) -> (i64, u64) {
+        (self.cells.map_or(0, |cells| cells[row]), self.numbers[row])
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::{
-        array::{ArrayRef, AsArray, Int64Array},
-        datatypes::Int64Type,
+        array::{ArrayRef, StringArray, UInt64Array},
+        datatypes::{DataType, Field, Schema},
     };
 
     use super::*;
 
-    fn rows(values: std::ops::Range<i64>) -> RecordBatch {
-        RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from_iter_values(values)) as ArrayRef)]).unwrap()
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            Field::new(NUMBER, DataType::UInt64, false),
+            Field::new("text", DataType::Utf8, true),
+        ]))
     }
 
-    fn values(batches: &[RecordBatch]) -> Vec<i64> {
-        batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
+    fn rows(numbers: std::ops::Range<u64>) -> RecordBatch {
+        let text: ArrayRef =
+            Arc::new(numbers.clone().map(|n| (n % 3 > 0).then(|| format!("α{n}"))).collect::<StringArray>());
+        RecordBatch::try_new(schema(), vec![Arc::new(UInt64Array::from_iter_values(numbers)), text]).unwrap()
     }
 
-    #[test]
-    fn a_bucket_gives_its_rows_back_in_order_whether_or_not_they_were_on_disk() {
-        for limit in [0, 20_000, usize::MAX] {
-            let mut buckets = Buckets::new(rows(0..0).schema(), 3, limit);
-            for n in 0..30 {
-                buckets.push(n as usize % 2, rows(n * 100..n * 100 + 100)).unwrap();
+    fn numbers_of(buckets: &Buckets, bucket: usize) -> Vec<u64> {
+        let batches = buckets.read(bucket, &Stop::default()).unwrap();
+        let mut numbers: Vec<u64> =
+            batches.iter().flat_map(|batch| batch.column(0).as_primitive::<UInt64Type>().values().to_vec()).collect();
+        for batch in &batches {
+            for row in 0..batch.num_rows() {
+                let number = batch.column(0).as_primitive::<UInt64Type>().value(row);
+                assert_eq!(batch.slice(row, 1), rows(number..number + 1));
             }
-            assert_eq!(buckets.spilled_bytes() > 0, limit < usize::MAX);
-            let expected =
-                |odd: i64| (0..30).filter(|n| n % 2 == odd).flat_map(|n| n * 100..n * 100 + 100).collect::<Vec<_>>();
-            assert_eq!(values(&buckets.take(0).unwrap()), expected(0));
-            assert_eq!(values(&buckets.take(1).unwrap()), expected(1));
-            assert!(buckets.take(2).unwrap().is_empty() && buckets.take(0).unwrap().is_empty());
         }
+        numbers.sort_unstable();
+        numbers
     }
 
     #[test]
-    fn the_temporary_folder_goes_with_the_buckets() {
-        let mut buckets = Buckets::new(rows(0..0).schema(), 1, 0);
-        buckets.push(0, rows(0..10)).unwrap();
-        let folder = buckets.folder.as_ref().unwrap().path().to_owned();
-        assert!(folder.exists());
-        drop(buckets);
-        assert!(!folder.exists());
+    fn a_bucket_has_all_of_its_rows_whether_or_not_they_were_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        for memory in [0, 40_000, usize::MAX] {
+            let buckets = Buckets::new(schema(), 4, memory);
+            std::thread::scope(|scope| {
+                for thread in 0..3 {
+                    let (buckets, folder) = (&buckets, folder.path());
+                    scope.spawn(move || {
+                        for n in (thread..30).step_by(3) {
+                            let batch = rows(n * 100..n * 100 + 100);
+                            buckets.push(&batch, |row| (row % 7 % 3) as u32, folder).unwrap();
+                        }
+                    });
+                }
+            });
+            assert_eq!(buckets.spilled_bytes() > 0, memory < usize::MAX);
+            for bucket in 0..4 {
+                let expected: Vec<u64> = (0..3_000).filter(|n| (n % 100 % 7 % 3) as usize == bucket).collect();
+                assert_eq!(numbers_of(&buckets, bucket), expected);
+                assert_eq!(buckets.size(bucket).bytes > 0, !expected.is_empty());
+            }
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a spill file has no name");
     }
 }

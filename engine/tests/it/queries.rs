@@ -8,11 +8,12 @@ use arrow::{
     datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef},
 };
 use catalogs::{
-    CatalogError, CatalogStore, PositionColumns, StoreOptions, TableName,
-    import::{self, Batches, ImportPlan, RowSource},
+    CatalogStore, StoreOptions, TableName,
+    import::{self, ImportPlan},
 };
 use demo_sky::{DemoSky, Table};
 use engine::{Engine, EngineError, EngineOptions, Language, QueryLimits, TableSet};
+use formats::Batches;
 use futures::StreamExt;
 use sky::{Cone, Deg, Position};
 use tokio::sync::OnceCell;
@@ -27,27 +28,16 @@ struct House {
 }
 
 /// The stars, with one column renamed so that names of mixed case are tried too.
-struct Stars;
-
-impl RowSource for Stars {
-    fn name(&self) -> String {
-        "stars".into()
-    }
-
-    fn schema(&self) -> SchemaRef {
-        let schema = DemoSky::schema(Table::Stars);
-        let renamed = |field: &Arc<Field>| match field.name().as_str() {
-            "phot_g_mean_mag" => Arc::new(field.as_ref().clone().with_name("Gmag")),
-            _ => Arc::clone(field),
-        };
-        Arc::new(Schema::new(schema.fields().iter().map(renamed).collect::<Vec<_>>()))
-    }
-
-    fn batches(&self) -> Result<Batches<'_>, CatalogError> {
-        let schema = self.schema();
-        let batches = DemoSky { seed: 9, rows: STARS }.batches(Table::Stars);
-        Ok(Box::new(batches.map(move |batch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()))))
-    }
+fn stars() -> (SchemaRef, Vec<RecordBatch>) {
+    let schema = DemoSky::schema(Table::Stars);
+    let renamed = |field: &Arc<Field>| match field.name().as_str() {
+        "phot_g_mean_mag" => Arc::new(field.as_ref().clone().with_name("Gmag")),
+        _ => Arc::clone(field),
+    };
+    let schema = Arc::new(Schema::new(schema.fields().iter().map(renamed).collect::<Vec<_>>()));
+    let batches = DemoSky { seed: 9, rows: STARS }.batches(Table::Stars);
+    let renamed = |batch: RecordBatch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()).unwrap();
+    (Arc::clone(&schema), batches.map(renamed).collect())
 }
 
 async fn house() -> &'static House {
@@ -57,16 +47,16 @@ async fn house() -> &'static House {
             let folder = tempfile::tempdir().unwrap();
             let url = folder.path().display().to_string();
             let store = CatalogStore::open(&StoreOptions { url, ..StoreOptions::default() }).unwrap();
-            let position = PositionColumns::recognise(&Stars.schema());
-            let plan =
-                ImportPlan { name: "demo.stars".into(), position, description: None, max_rows: 500, memory: 1 << 30 };
-            let (snapshot, _) =
-                import::run(&store, "stars", vec![Box::new(Stars)], plan, Arc::new(|_| ())).await.unwrap();
             let name: TableName = "demo.stars".parse().unwrap();
+            let spill = folder.path().join("spill");
+            let plan = ImportPlan { max_rows: 500, spill, ..ImportPlan::new(name.clone(), Default::default()) };
+            let (schema, stars) = stars();
+            let given = Batches::new("stars", Arc::clone(&schema), stars.clone());
+            let (snapshot, _) =
+                import::run(&store, "stars", vec![Box::new(given)], plan, Arc::new(|_| ())).await.unwrap();
             let tables = TableSet::new([(name, Arc::new(snapshot))]).unwrap();
             let engine = Engine::new(EngineOptions { memory: 256 << 20, threads: 2 }).unwrap();
-            let stars: Vec<_> = Stars.batches().unwrap().map(Result::unwrap).collect();
-            let stars = concat_batches(&stars[0].schema(), &stars).unwrap();
+            let stars = concat_batches(&schema, &stars).unwrap();
             House { _folder: folder, engine, tables, stars }
         })
         .await

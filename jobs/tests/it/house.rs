@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray},
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    datatypes::{DataType, Field, Schema},
 };
 use catalogs::{
-    CatalogError, CatalogStore, PositionColumns, StoreOptions,
-    import::{self, Batches, ImportPlan, RowSource},
+    CatalogStore, PositionColumns, Remote, StoreOptions,
+    import::{self, ImportPlan, PositionPlan},
 };
 use engine::{Engine, EngineOptions};
+use formats::Batches;
 use jobs::Jobs;
 use metadata::{Metadata, Publication};
 use tempfile::TempDir;
@@ -30,7 +31,7 @@ impl House {
         let url = folder.path().join("catalogues").display().to_string();
         let store = CatalogStore::open(&StoreOptions { url, ..StoreOptions::default() }).unwrap();
         let engine = Engine::new(EngineOptions { memory: 256 << 20, threads: 2 }).unwrap();
-        let jobs = Arc::new(Jobs::new(engine, metadata.clone(), store.clone()));
+        let jobs = Arc::new(Jobs::new(engine, metadata.clone(), store.clone(), Remote::default(), "a test".into()));
         Self { folder, metadata, store, jobs }
     }
 
@@ -45,24 +46,27 @@ impl House {
     pub async fn publish(&self, name: &str, rows: RecordBatch) -> String {
         let root = format!("{name}/{}", self.metadata.generation().await.unwrap());
         let description = Some("Stars of the tests, <none> real".to_owned());
-        let plan = ImportPlan {
-            name: name.to_owned(),
-            position: PositionColumns::recognise(&rows.schema()),
-            description: description.clone(),
-            max_rows: 1000,
-            memory: 16 << 20,
-        };
-        let sources: Vec<Box<dyn RowSource>> = vec![Box::new(Given(rows))];
-        let (snapshot, _) = import::run(&self.store, &root, sources, plan, Arc::new(|_| {})).await.unwrap();
+        let mut plan = ImportPlan::new(name.parse().unwrap(), Default::default());
+        if PositionColumns::recognise(&rows.schema()).is_none() {
+            plan.position = PositionPlan::None;
+        }
+        plan.description = description.clone();
+        plan.max_rows = 1000;
+        plan.memory = 64 << 20;
+        plan.spill = self.folder.path().join("spill");
+        let given = Batches::new("given rows", rows.schema(), vec![rows]);
+        let imported = import::run(&self.store, &root, vec![Box::new(given)], plan, Arc::new(|_| {})).await;
+        let (snapshot, _) = imported.unwrap();
         let publication = Publication {
             name: name.parse().unwrap(),
             root: root.clone(),
             snapshot: snapshot.id().to_owned(),
             rows: snapshot.rows(),
             description,
+            note: None,
         };
         let seen = self.metadata.table(&publication.name).await.unwrap().map(|served| served.version);
-        self.metadata.publish(&publication, seen).await.unwrap();
+        self.metadata.publish(&publication, seen, None).await.unwrap();
         root
     }
 }
@@ -89,20 +93,4 @@ pub fn stars(rows: i64) -> RecordBatch {
         Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("star, no {row}")))),
     ];
     RecordBatch::try_new(Arc::new(schema), columns).unwrap()
-}
-
-struct Given(RecordBatch);
-
-impl RowSource for Given {
-    fn name(&self) -> String {
-        "given rows".to_owned()
-    }
-
-    fn schema(&self) -> SchemaRef {
-        self.0.schema()
-    }
-
-    fn batches(&self) -> Result<Batches<'_>, CatalogError> {
-        Ok(Box::new(std::iter::once(Ok(self.0.clone()))))
-    }
 }

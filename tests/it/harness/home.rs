@@ -86,6 +86,11 @@ impl Home {
         String::from_utf8(stdout).unwrap()
     }
 
+    /// The answer to a query as CSV, with plain line ends.
+    pub(crate) fn csv(&self, query: &str) -> String {
+        self.almagest(&["query", "--format", "csv", query]).replace("\r\n", "\n")
+    }
+
     /// Starts `almagest quickstart` with these arguments and waits until it is well. Returns what it printed as well.
     pub(crate) fn quickstart(&self, arguments: &[&str]) -> (Server, String) {
         Server::quickstart(self, arguments)

@@ -4,13 +4,18 @@
 //! that is not is refused by clap with exit status 2. Nothing is read, opened or started in this file, so that
 //! `almagest --help` answers at once.
 
+mod catalog;
+mod import;
+
 use std::path::PathBuf;
 
-use catalogs::TableName;
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint,
     builder::{PathBufValueParser, TypedValueParser},
 };
+
+pub(crate) use catalog::{CatalogCommand, CheckArgs, DropArgs, GcArgs, ListArgs, ShowArgs, TableVersion, VersionsArgs};
+pub(crate) use import::{AttachArgs, BadRowsArg, DuplicatesArg, ImportArgs, PositionUnitArg, ReadingArgs};
 
 /// Publishes astronomical catalogues: HEALPix-partitioned Parquet, queried in ADQL, served by TAP and Arrow Flight SQL.
 #[derive(Debug, Parser)]
@@ -55,16 +60,19 @@ pub(crate) enum Command {
     /// Serve the catalogues over TAP (HTTP) and Arrow Flight SQL until SIGTERM or Ctrl-C
     #[command(after_help = SERVE_EXAMPLES)]
     Serve,
-    /// Import Parquet or CSV files as a catalogue
+    /// Import files of any usual format as a catalogue
     #[command(after_help = IMPORT_EXAMPLES)]
-    Import(ImportArgs),
+    Import(Box<ImportArgs>),
+    /// Publish a HATS catalogue of somebody else where it is, with no copy
+    #[command(after_help = ATTACH_EXAMPLES)]
+    Attach(AttachArgs),
     /// Run one query here, without a server, and write its answer
     #[command(after_help = QUERY_EXAMPLES)]
     Query(QueryArgs),
     /// Write a demo sky to a file, the same for the same seed
     #[command(after_help = GENERATE_EXAMPLES)]
     Generate(GenerateArgs),
-    /// See which catalogues there are
+    /// See, check and tidy the catalogues that there are
     #[command(subcommand)]
     Catalog(CatalogCommand),
     /// Print the configuration in force and where each value comes from
@@ -90,29 +98,6 @@ pub(crate) struct QuickstartArgs {
     /// Make and import the sky, then end instead of serving it
     #[arg(long)]
     pub(crate) no_serve: bool,
-}
-
-/// `almagest import`
-#[derive(Debug, Args)]
-pub(crate) struct ImportArgs {
-    /// The table to make
-    #[arg(long, value_name = "SCHEMA.NAME")]
-    pub(crate) table: TableName,
-    /// The files to read: Parquet (.parquet), CSV (.csv) or TSV (.tsv)
-    #[arg(required = true, value_name = "SOURCE", value_hint = ValueHint::FilePath)]
-    pub(crate) sources: Vec<PathBuf>,
-    /// The column of right ascension in degrees; without it, the usual names are tried
-    #[arg(long, value_name = "COLUMN", requires = "dec")]
-    pub(crate) ra: Option<String>,
-    /// The column of declination in degrees
-    #[arg(long, value_name = "COLUMN", requires = "ra")]
-    pub(crate) dec: Option<String>,
-    /// The table has no positions: it is kept in the order of its rows
-    #[arg(long, conflicts_with_all = ["ra", "dec"])]
-    pub(crate) no_sky: bool,
-    /// Publish over a table of this name; without it, an existing table is refused
-    #[arg(long)]
-    pub(crate) replace: bool,
 }
 
 /// `almagest query`
@@ -205,34 +190,6 @@ pub(crate) enum DemoSky {
     Observations,
 }
 
-/// `almagest catalog`
-#[derive(Debug, Subcommand)]
-pub(crate) enum CatalogCommand {
-    /// The tables, with their rows and sizes
-    List(CatalogListArgs),
-    /// The columns of one table and what is known of them
-    Show(CatalogShowArgs),
-}
-
-/// `almagest catalog list`
-#[derive(Debug, Args)]
-pub(crate) struct CatalogListArgs {
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// `almagest catalog show`
-#[derive(Debug, Args)]
-pub(crate) struct CatalogShowArgs {
-    /// The table
-    #[arg(value_name = "SCHEMA.NAME")]
-    pub(crate) table: TableName,
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 /// `almagest config`
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
@@ -320,7 +277,20 @@ const IMPORT_EXAMPLES: &str = "\
 Examples:
   almagest import --table survey.stars stars.parquet
   almagest import --table survey.galaxies --ra alpha --dec delta part1.csv part2.csv
-  almagest import --table survey.stars --replace stars-v2.parquet";
+  almagest import --table survey.stars --replace stars-v2.parquet
+  almagest import --table survey.stars --append night-2026-11-20.fits
+  almagest import --table survey.stars --id source_id --margin 10arcsec --index source_id 'stars-*.csv.gz'
+  almagest import --table survey.sources --like survey.stars --key source_id sources/
+  almagest import --table survey.stars --bad-rows set-aside --sentinel -999 --sentinel mag=99 stars.csv
+
+What was killed goes on with --resume. Positions are stored in degrees, rows in the order of the sky.";
+
+const ATTACH_EXAMPLES: &str = "\
+Examples:
+  almagest attach --table gaia.dr3 s3://stpubdata/gaia/gaia_dr3/public/hats
+  almagest attach --table demo.small https://data.example.org/hats/small_sky
+
+What the files do not tell of their columns is gathered once, which reads the end of every file.";
 
 const QUERY_EXAMPLES: &str = "\
 Examples:
