@@ -1,9 +1,11 @@
 //! Which process this is, and whether another one is still alive.
 //!
 //! A name is `host/pid/start`: a number of a process is given out again, but not with the same start. Of a process on
-//! another host nothing can be known.
+//! another host or in another container nothing can be known.
 
-use std::{fs, process};
+use std::{fs, os::unix::fs::MetadataExt, process};
+
+use metadata::Life;
 
 /// The name of this process.
 pub(crate) fn name() -> String {
@@ -11,28 +13,40 @@ pub(crate) fn name() -> String {
     format!("{}/{pid}/{}", host(), start(pid).unwrap_or_default())
 }
 
-/// Whether the process of this name is known to have ended.
-pub(crate) fn is_dead(name: &str) -> bool {
+/// What is known of the process of this name.
+pub(crate) fn life(name: &str) -> Life {
     let mut parts = name.rsplitn(3, '/');
-    let (Some(begun), Some(pid), Some(on)) = (parts.next(), parts.next(), parts.next()) else { return false };
-    let (Ok(begun), Ok(pid)) = (begun.parse::<u64>(), pid.parse::<u32>()) else { return false };
-    on == host() && start(pid) != Some(begun)
+    let (Some(begun), Some(pid), Some(on)) = (parts.next(), parts.next(), parts.next()) else { return Life::Unknown };
+    let (Ok(begun), Ok(pid)) = (begun.parse::<u64>(), pid.parse::<u32>()) else { return Life::Unknown };
+    // Where even this process cannot be seen, no other can.
+    if on != host() || start(process::id()).is_none() {
+        Life::Unknown
+    } else if start(pid) == Some(begun) {
+        Life::Alive
+    } else {
+        Life::Dead
+    }
 }
 
 /// For people: `process 17 on here`.
 pub(crate) fn described(name: &str) -> String {
     let mut parts = name.rsplitn(3, '/');
     match (parts.next(), parts.next(), parts.next()) {
-        (Some(_), Some(pid), Some(host)) => format!("process {pid} on {host}"),
+        (Some(_), Some(pid), Some(host)) => {
+            format!("process {pid} on {}", host.split_once(':').map_or(host, |(name, _)| name))
+        }
         _ => name.to_owned(),
     }
 }
 
-/// The host, and which of its boots this is: after another boot no process of before is alive.
+/// The host, and which of its boots this is: after another boot no process of before is alive. Also which container: the
+/// number of a process tells nothing outside of its own.
 fn host() -> String {
     let read = |path| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
     let boot = read("/proc/sys/kernel/random/boot_id");
-    format!("{}:{}", read("/proc/sys/kernel/hostname"), boot.split('-').next().unwrap_or_default())
+    let boot = boot.split('-').next().unwrap_or_default();
+    let numbering = fs::metadata("/proc/self/ns/pid").map(|namespace| namespace.ino()).unwrap_or_default();
+    format!("{}:{boot}:{numbering}", read("/proc/sys/kernel/hostname"))
 }
 
 /// When a living process was started, in ticks since the boot.
@@ -50,21 +64,22 @@ mod tests {
 
     #[test]
     fn this_process_lives_and_one_that_has_ended_is_dead() {
-        assert!(!is_dead(&name()));
+        assert_eq!(life(&name()), Life::Alive);
         let mut child = process::Command::new("sleep").arg("60").spawn().unwrap();
         let other = format!("{}/{}/{}", host(), child.id(), start(child.id()).unwrap());
-        assert!(!is_dead(&other));
+        assert_eq!(life(&other), Life::Alive);
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(is_dead(&other));
-        assert!(is_dead(&format!("{}/{}/1", host(), process::id())), "another one had this number");
+        assert_eq!(life(&other), Life::Dead);
+        assert_eq!(life(&format!("{}/{}/1", host(), process::id())), Life::Dead, "another one had this number");
     }
 
     #[test]
     fn of_a_process_elsewhere_nothing_is_known() {
-        for name in ["elsewhere/1/1", "", "nonsense", "elsewhere:1/x/y"] {
-            assert!(!is_dead(name), "{name}");
+        let container = format!("{}0/1/1", host());
+        for name in ["elsewhere/1/1", "", "nonsense", "elsewhere:1/x/y", &container] {
+            assert_eq!(life(name), Life::Unknown, "{name}");
         }
-        assert!(described("host:12/17/5").starts_with("process 17 on host"));
+        assert_eq!(described("host:12:3/17/5"), "process 17 on host");
     }
 }

@@ -1,5 +1,7 @@
 //! The rooms, opened as the configuration says and joined to each other.
 
+use std::path::PathBuf;
+
 use catalogs::{CatalogStore, Remote, StoreOptions};
 use engine::{Engine, EngineOptions};
 use jobs::Jobs;
@@ -38,6 +40,16 @@ pub(crate) fn store(config: &Config) -> Result<CatalogStore, Failure> {
         secret_access_key: store.secret_access_key.as_ref().map(|secret| secret.reveal().to_owned()),
         allow_http: store.allow_http,
     })?)
+}
+
+/// The local folder for rows that wait: as configured, else beside the catalogues, where a finished file need not be
+/// copied, else that of the system.
+pub(crate) fn spill(config: &Config) -> PathBuf {
+    match (&config.import.spill, &config.store.url) {
+        (Some(folder), _) => folder.path().to_owned(),
+        (None, StoreUrl::Folder(folder)) => folder.join("spill"),
+        (None, StoreUrl::S3 { .. }) => std::env::temp_dir(),
+    }
 }
 
 /// How places of others are reached.

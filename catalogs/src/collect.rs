@@ -10,10 +10,15 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::{CatalogError, CatalogStore, Remote, open};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::{CatalogError, CatalogStore, open};
 
 /// The folder of all catalogues in a store.
 const CATALOGS: &str = "catalogs";
+
+/// How many single objects are deleted at the same time.
+const DELETED_AT_ONCE: usize = 16;
 
 /// All objects of all catalogues at one moment.
 pub struct Listing {
@@ -61,10 +66,14 @@ impl Listing {
         let folders: HashSet<&str> = kept.iter().chain(claimed).map(String::as_str).collect();
         let mut shared = HashSet::new();
         for root in kept {
-            // A version that cannot be opened may share files that it cannot tell: then nothing at all is garbage.
-            let snapshot = open(store, root, &Remote::default()).await?;
-            let elsewhere = snapshot.files().iter().filter_map(|file| file.path.strip_prefix('/'));
-            shared.extend(elsewhere.map(str::to_owned));
+            // A version that cannot tell its files may share some: then nothing at all is garbage.
+            let files = open::files_of(store, root).await.map_err(|error| match error {
+                CatalogError::BadCatalog { root, why } => {
+                    CatalogError::catalog(root, format!("{why}; nothing is collected while this version is kept"))
+                }
+                other => other,
+            })?;
+            shared.extend(files.iter().filter_map(|file| file.path.strip_prefix('/')).map(str::to_owned));
         }
         let is_kept = |path: &str| shared.contains(path) || root_of(path).is_none_or(|root| folders.contains(root));
         let (kept, unneeded): (Vec<_>, Vec<_>) = self.objects.into_iter().partition(|object| is_kept(&object.path));
@@ -88,10 +97,8 @@ impl Garbage {
         for folder in &self.folders {
             store.delete_folder(folder).await?;
         }
-        for object in &self.objects {
-            store.delete(&object.path).await?;
-        }
-        Ok(())
+        let objects = futures::stream::iter(&self.objects).map(|object| store.delete(&object.path));
+        objects.buffer_unordered(DELETED_AT_ONCE).try_collect().await
     }
 }
 
@@ -104,6 +111,73 @@ fn root_of(path: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{DataFile, StoreOptions, layout, manifest};
+
+    async fn put(store: &CatalogStore, root: &str, files: &[&str]) {
+        let file = |path: &&str| DataFile {
+            path: (*path).to_owned(),
+            bytes: 1,
+            rows: 1,
+            pixel: None,
+            cells: None,
+            sha256: None,
+        };
+        let listed = manifest::encode(&files.iter().map(file).collect::<Vec<_>>()).unwrap();
+        store.put(&format!("{root}/{}", layout::MANIFEST), listed).await.unwrap();
+        for file in files.iter().filter(|file| !file.starts_with('/')) {
+            store.put(&format!("{root}/{file}"), vec![1]).await.unwrap();
+        }
+    }
+
+    fn local(folder: &std::path::Path) -> CatalogStore {
+        let options = StoreOptions { url: folder.display().to_string(), ..StoreOptions::default() };
+        CatalogStore::open(&options).unwrap()
+    }
+
+    /// Versions of `catalogs/a/b`: 2 shares a file of 0, and has none of 1; 3 is being made; 4 was left by somebody.
+    async fn five_versions(store: &CatalogStore) -> Garbage {
+        for (root, files) in
+            [("0", &["x", "y"][..]), ("1", &["z"]), ("2", &["/catalogs/a/b/0/x", "own"]), ("3", &["n"]), ("4", &["m"])]
+        {
+            put(store, &format!("catalogs/a/b/{root}"), files).await;
+        }
+        let listing = Listing::take(store).await.unwrap();
+        listing.garbage(store, &["catalogs/a/b/2".to_owned()], &["catalogs/a/b/3".to_owned()]).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_shared_or_being_made_stays_and_the_rest_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = local(folder.path());
+        let garbage = five_versions(&store).await;
+        assert_eq!(garbage.folders.iter().collect::<Vec<_>>(), ["catalogs/a/b/1", "catalogs/a/b/4"]);
+        let objects: Vec<_> = garbage.objects.iter().map(|object| object.path.as_str()).collect();
+        assert_eq!(objects, ["catalogs/a/b/0/almagest/manifest.parquet", "catalogs/a/b/0/y"]);
+        assert_eq!(garbage.count, 6);
+        garbage.delete(&store).await.unwrap();
+        let left = Listing::take(&store).await.unwrap().objects;
+        let left: Vec<_> = left.iter().map(|object| object.path.trim_start_matches("catalogs/a/b/")).collect();
+        let manifest = layout::MANIFEST;
+        assert_eq!(
+            left,
+            ["0/x", &format!("2/{manifest}"), "2/own", &format!("3/{manifest}"), "3/n"],
+            "and nothing else"
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_is_garbage_while_a_kept_version_cannot_tell_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = local(folder.path());
+        five_versions(&store).await;
+        for (root, words) in [("catalogs/a/b/2", "its manifest is damaged"), ("catalogs/a/b/9", "is missing")] {
+            store.put("catalogs/a/b/2/almagest/manifest.parquet", vec![1; 50]).await.unwrap();
+            let refused =
+                Listing::take(&store).await.unwrap().garbage(&store, &[root.to_owned()], &[]).await.unwrap_err();
+            let sentence = refused.to_string();
+            assert!(sentence.contains(words) && sentence.contains("nothing is collected"), "{sentence}");
+        }
+    }
 
     #[test]
     fn the_folder_of_a_version_is_four_deep() {

@@ -62,7 +62,8 @@ pub struct Descriptor {
     /// Keys of provenance from the `hats.properties` of somebody else.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, String>,
-    /// Harmless deviations from the standard that were found when it was attached.
+    /// Harmless deviations from the standard that were found when it was attached. Those that begin with
+    /// [`Descriptor::LEFT_OUT`] are of margins and indexes that are not used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// When this version was made.
@@ -154,6 +155,9 @@ pub struct IndexMember {
 impl Descriptor {
     /// The format that this program writes, and the highest that it reads.
     pub const FORMAT: u32 = 1;
+
+    /// How a warning begins that tells why a margin or an index of a foreign collection is not used.
+    pub const LEFT_OUT: &str = "left out: ";
 
     /// As it is stored.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, CatalogError> {

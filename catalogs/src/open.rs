@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
-use crate::{CatalogError, CatalogSnapshot, CatalogStore, Descriptor, Remote, Statistics, layout, manifest};
+use crate::{CatalogError, CatalogSnapshot, CatalogStore, DataFile, Descriptor, Remote, Statistics, layout, manifest};
 
 /// Opens the version in the folder `root` of a store, with three small reads and no listing. `remote` is how its data is
 /// reached where that is somebody else's; nothing is asked of them yet.
@@ -37,6 +37,16 @@ pub async fn open(store: &CatalogStore, root: &str, remote: &Remote) -> Result<C
     };
     let statistics = Statistics::stored(store.clone(), format!("{root}/{}", layout::STATISTICS));
     Ok(CatalogSnapshot::new(store.clone(), root.to_owned(), data, schema, descriptor, files, statistics))
+}
+
+/// The files of a version, by its manifest alone: also where its data cannot be reached.
+pub(crate) async fn files_of(store: &CatalogStore, root: &str) -> Result<Vec<DataFile>, CatalogError> {
+    let bytes = store.get(&format!("{root}/{}", layout::MANIFEST)).await.map_err(|error| match error.is_absent() {
+        true => CatalogError::catalog(root, format!("its {} is missing", layout::MANIFEST)),
+        false => error,
+    })?;
+    let told = root.to_owned();
+    tokio::task::spawn_blocking(move || manifest::decode(bytes, &told)).await?
 }
 
 /// Every column that the descriptor names must be there.
@@ -72,7 +82,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{DataFile, StoreOptions, descriptor::tests::stars};
+    use crate::{StoreOptions, descriptor::tests::stars};
 
     const ROOT: &str = "catalogs/demo/stars/0";
 

@@ -28,7 +28,7 @@ impl Properties {
     /// Reads properties text. Every text is one: lines without a separator are keys without a value.
     pub fn parse(text: &str) -> Self {
         let mut pairs = BTreeMap::new();
-        for line in logical_lines(text) {
+        for line in logical_lines(text.trim_start_matches('\u{feff}')) {
             let line = line.trim_start();
             if line.is_empty() || line.starts_with(['#', '!']) {
                 continue;
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn separators_comments_escapes_and_continued_lines_are_understood() {
-        let text = "#HATS catalog\n! note\nobs_collection = small_sky\nhats_nrows:131\n\
+        let text = "\u{feff}#HATS catalog\n! note\nobs_collection = small_sky\nhats_nrows:131\n\
                     hats_creation_date=2026-03-01T12\\:00UTC\nhats_cols_default=ra \\\n    dec\nall_margins=a\\nb\nhats_index_extra_column=None\n";
         let properties = Properties::parse(text);
         assert_eq!(properties.get("obs_collection"), Some("small_sky"));

@@ -61,7 +61,12 @@ struct Version {
 /// Puts files into the order that a snapshot has them in: along the sky, those without cells first, and those in no order
 /// of the sky by the numbers in their names.
 pub(crate) fn sort(files: &mut [DataFile]) {
-    files.sort_by(|a, b| (a.cells, a.path.len(), &a.path).cmp(&(b.cells, b.path.len(), &b.path)));
+    // By name first, whatever folder of which version it is in: part.2 before part.10.
+    fn key(file: &DataFile) -> (Option<(u64, u64)>, usize, &str, &str) {
+        let name = file.path.rsplit('/').next().unwrap_or_default();
+        (file.cells, name.len(), name, &file.path)
+    }
+    files.sort_by(|a, b| key(a).cmp(&key(b)));
 }
 
 impl CatalogSnapshot {

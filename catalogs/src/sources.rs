@@ -31,7 +31,7 @@ pub async fn inputs(sources: &[String], remote: &Remote) -> Result<Vec<Input>, C
         let found = match source.split_once("://") {
             Some(("s3", _)) => in_bucket(source, remote).await?,
             Some(("http" | "https", _)) => vec![at_address(source, remote).await?],
-            Some(("file", path)) => on_disk(path)?,
+            Some(("file", path)) => on_disk(&of_file_url(source, path))?,
             Some((scheme, _)) => {
                 let why = format!("'{scheme}://' is not understood; write a path, s3:// or https://");
                 return Err(CatalogError::input(source, why));
@@ -103,16 +103,17 @@ fn below(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), CatalogError> {
 }
 
 async fn at_address(source: &str, remote: &Remote) -> Result<Input, CatalogError> {
-    let url = Url::parse(source).map_err(|error| CatalogError::input(source, error))?;
-    let (folder, name) = url.path().rsplit_once('/').unwrap_or(("", url.path()));
+    let mut place = Url::parse(source).map_err(|error| CatalogError::input(source, error))?;
+    // A query is refused with the place: it may say which file is meant.
+    let path = place.path().to_owned();
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+    place.set_path(&format!("{folder}/"));
+    let store = CatalogStore::read_only(place.as_str(), remote)?;
+    let name = percent_decode(name).map_err(|why| CatalogError::input(source, why))?;
     if name.is_empty() {
         return Err(CatalogError::input(source, "an address cannot be listed; write that of a file"));
     }
-    let mut place = url.clone();
-    place.set_path(&format!("{folder}/"));
-    place.set_query(None);
-    let store = CatalogStore::read_only(place.as_str(), remote)?;
-    let meta = store.head(name).await.map_err(|error| absent(source, error))?;
+    let meta = store.head(&name).await.map_err(|error| absent(source, error))?;
     Ok(Input::object(source.to_owned(), store.objects(), meta, Handle::current()))
 }
 
@@ -148,6 +149,20 @@ async fn in_bucket(source: &str, remote: &Remote) -> Result<Vec<Input>, CatalogE
     }
     found.sort_by(|a, b| a.location.cmp(&b.location));
     Ok(found.into_iter().map(input).collect())
+}
+
+/// The path that an address of this machine means: as it is written where that is there, or else decoded.
+fn of_file_url(source: &str, path: &str) -> String {
+    let decoded = Url::parse(source).ok().and_then(|url| url.to_file_path().ok());
+    match decoded.filter(|decoded| !Path::new(path).exists() && decoded.exists()) {
+        Some(decoded) => decoded.display().to_string(),
+        None => path.to_owned(),
+    }
+}
+
+/// The name of a file whose address has it encoded.
+fn percent_decode(name: &str) -> Result<String, object_store::path::Error> {
+    object_store::path::Path::from_url_path(name).map(|path| path.to_string())
 }
 
 fn absent(source: &str, error: CatalogError) -> CatalogError {
@@ -186,6 +201,7 @@ mod tests {
             names(&[&format!("{root}/sub"), &format!("file://{root}/b.csv")]).await.unwrap(),
             ["c.parquet", "b.csv"]
         );
+        assert_eq!(names(&[&format!("file://{root}/%C3%BC%20%5B1%5D.csv")]).await.unwrap(), ["ü [1].csv"]);
     }
 
     #[tokio::test]
@@ -201,6 +217,7 @@ mod tests {
             (vec![format!("{root}/a.csv"), format!("{root}/*.csv")], "named twice"),
             (vec!["ftp://host/a.csv".to_owned()], "not understood"),
             (vec!["https://host/folder/".to_owned()], "cannot be listed"),
+            (vec!["https://host/table.csv?id=5".to_owned()], "only a path is understood"),
         ] {
             let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
             let refusal = names(&sources).await.unwrap_err();

@@ -3,6 +3,8 @@
 //! The scan is a pure function of the snapshot: which files are read follows from the filters, and nothing is listed,
 //! opened or guessed. The optimizer pushes the filters on into the Parquet reader, which applies them to the rows exactly.
 
+mod missing;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -95,6 +97,10 @@ impl TableProvider for SnapshotTable {
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();
-        Ok(DataSourceExec::from_data_source(scan))
+        let scan = DataSourceExec::from_data_source(scan);
+        if self.snapshot.descriptor().nan_is_null {
+            return Ok(scan);
+        }
+        missing::nan_as_null(scan, session.config().options())
     }
 }

@@ -37,6 +37,10 @@ const TAIL: u64 = 64 << 10;
 const LARGEST_METADATA: usize = 256 << 20;
 /// No packer makes less than one byte of so many.
 const BEST_RATIO: i64 = 1 << 16;
+/// What a record batch may take, packed or not: it is held as a whole.
+const LARGEST_BATCH: i64 = 2 << 30;
+/// How many rows a record batch may have, by the format.
+const MOST_ROWS: i64 = i32::MAX as i64;
 
 /// Opens an Arrow IPC file or stream that begins like this.
 pub(crate) fn open(input: Input, head: &[u8]) -> Result<Box<dyn TableSource>, FormatError> {
@@ -129,6 +133,7 @@ impl TableSource for ArrowTable {
 impl ArrowTable {
     /// Reads a message of a file.
     fn message(&self, ahead: &mut Ahead, extent: &Extent) -> Result<Raw, FormatError> {
+        check_size(extent.length as i64).map_err(|why| self.input.bad(why))?;
         let bytes = ahead.bytes(extent.offset, extent.length).map_err(|error| self.input.unreadable(error))?;
         Ok(Raw { bytes, body: extent.metadata })
     }
@@ -197,7 +202,10 @@ impl<'a> Pass<'a> {
         match message.header_type() {
             MessageHeader::RecordBatch => {
                 let rows = message.header_as_record_batch().map_or(-1, |header| header.length());
-                u64::try_from(rows).map(Some).map_err(|_| ArrowError::ParseError(format!("it has {rows} rows")))
+                match u64::try_from(rows) {
+                    Ok(count) if rows <= MOST_ROWS => Ok(Some(count)),
+                    _ => Err(ArrowError::ParseError(format!("it is said to have {rows} rows"))),
+                }
             }
             MessageHeader::DictionaryBatch => {
                 if let Some(header) = message.header_as_dictionary_batch() {
@@ -230,6 +238,7 @@ fn check_packed(header: arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<(), 
     if header.compression().is_none() {
         return Ok(());
     }
+    let mut all = 0_i64;
     for buffer in header.buffers().into_iter().flatten() {
         let start = usize::try_from(buffer.offset()).unwrap_or(usize::MAX);
         let Some(length) = body.get(start..).and_then(<[u8]>::first_chunk) else { continue };
@@ -238,8 +247,18 @@ fn check_packed(header: arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<(), 
             let why = format!("{packed} packed bytes are said to hold {unpacked}");
             return Err(ArrowError::ParseError(why));
         }
+        all = all.saturating_add(unpacked.max(0));
     }
-    Ok(())
+    check_size(all).map_err(ArrowError::ParseError)
+}
+
+/// Refuses a record batch that is too large to be held.
+fn check_size(bytes: i64) -> Result<(), String> {
+    if bytes <= LARGEST_BATCH {
+        return Ok(());
+    }
+    let (size, limit) = (bytes >> 30, LARGEST_BATCH >> 30);
+    Err(format!("a record batch takes {size} GiB, and more than {limit} GiB are not held; write it in smaller batches"))
 }
 
 /// A stream, read from its beginning; it gives what comes after the schema.
@@ -286,6 +305,7 @@ impl Stream {
         let body = bytes.len();
         let message = root_as_message(&bytes[prefix..]).map_err(|error| invalid(&error.to_string()))?;
         let length = usize::try_from(message.bodyLength()).map_err(|_| invalid("a message has no sensible length"))?;
+        check_size(length as i64).map_err(|why| invalid(&why))?;
         self.append(length, &mut bytes)?;
         Ok(Some(Raw { bytes: bytes.into(), body }))
     }
@@ -565,6 +585,30 @@ mod tests {
         let error = refusal("stars.arrow", &bytes);
         assert!(error.contains("the record batch at row 1 is damaged"), "{error}");
         assert!(error.contains("are said to hold 1125899906842624"), "{error}");
+    }
+
+    #[test]
+    fn a_batch_that_claims_more_rows_than_can_be_is_refused() {
+        let nothing: ArrayRef = Arc::new(arrow::array::NullArray::new(1 << 40));
+        let batch = RecordBatch::try_from_iter([("nothing", nothing)]).unwrap();
+        let error = refusal("none.arrow", &stream_of(&batch, 1 << 40, None));
+        let why = "the record batch at row 1 is damaged: it is said to have 1099511627776 rows";
+        assert_eq!(error, format!("none.arrow: {why}"));
+    }
+
+    #[test]
+    fn a_message_that_claims_to_be_longer_than_can_be_held_takes_no_memory() {
+        let batch = stars(3_000).project(&[0]).unwrap();
+        let mut bytes = stream_of(&batch, 3_000, None);
+        let honest = (3_000_u64 * 8).next_multiple_of(64).to_le_bytes();
+        let places: Vec<usize> = (0..bytes.len() - 8).filter(|at| bytes[*at..at + 8] == honest).collect();
+        for at in places {
+            bytes[at..at + 8].copy_from_slice(&(5_i64 << 30).to_le_bytes());
+        }
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(&bytes).unwrap();
+        let error = refusal("stars.arrow.gz", &packed.finish().unwrap());
+        assert!(error.contains("a record batch takes 5 GiB, and more than 2 GiB are not held"), "{error}");
     }
 
     #[test]

@@ -2,13 +2,32 @@
 
 use std::{
     any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
+    cell::Cell,
+    panic::{self, AssertUnwindSafe, catch_unwind},
+    sync::Once,
 };
 
-/// What `decode` returns, or what it said when it panicked. After a panic, whatever it was working on must not be used
-/// again.
+thread_local! {
+    /// Whether a panic of this thread is no more than an error of a file.
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What `decode` returns, or what it said when it panicked; it is not said on stderr as well. After a panic, whatever it
+/// was working on must not be used again.
 pub(crate) fn caught<T>(decode: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(decode)).map_err(|panic| said(&*panic))
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let told = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !CATCHING.get() {
+                told(panic);
+            }
+        }));
+    });
+    let before = CATCHING.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(decode));
+    CATCHING.set(before);
+    outcome.map_err(|panic| said(&*panic))
 }
 
 fn said(panic: &(dyn Any + Send)) -> String {

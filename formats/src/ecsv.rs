@@ -321,7 +321,7 @@ id ra 2MASS good light many cube z h
                     # - {name: b, datatype: string}\na,b\n255,x y\n256,z\n,\n";
         let found = whole(&*opened(text).unwrap(), None);
         assert_eq!(found.rows(), [["255", "x y"], ["∅", "∅"]]);
-        assert_eq!(found.bad[0].reason, "a: '256' is out of the range of UInt8");
+        assert_eq!(found.bad[0].reason, "a: '256' is out of the range of whole numbers from 0 to 255");
         assert_eq!(found.bad[0].place.to_string(), "line 9");
     }
 

@@ -9,7 +9,7 @@ use std::{
     io::{self, ErrorKind, Read, Seek, SeekFrom},
     ops::Range,
     os::unix::fs::{FileExt, MetadataExt},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -31,6 +31,7 @@ pub struct Input {
     size: u64,
     fingerprint: Arc<str>,
     place: Where,
+    spill: Option<Arc<Path>>,
 }
 
 #[derive(Clone)]
@@ -57,6 +58,7 @@ impl Input {
             size: metadata.len(),
             fingerprint: fingerprint(&metadata).into(),
             place: Where::File(path.into()),
+            spill: None,
         })
     }
 
@@ -72,7 +74,18 @@ impl Input {
             size: meta.size,
             fingerprint: format!("{} {version}", meta.size).into(),
             place: Where::Object(Arc::new(Remote::new(store, meta, runtime))),
+            spill: None,
         }
+    }
+
+    /// The same file, unpacked into this folder if it has to be; otherwise that is the system's for temporary files.
+    pub fn spilling_into(self, folder: &Path) -> Self {
+        Self { spill: Some(folder.into()), ..self }
+    }
+
+    /// Where it is unpacked if it has to be.
+    pub(crate) fn spill(&self) -> PathBuf {
+        self.spill.as_deref().map_or_else(std::env::temp_dir, Path::to_owned)
     }
 
     /// The name that messages use.

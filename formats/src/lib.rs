@@ -28,6 +28,7 @@ mod source;
 mod testing;
 mod text;
 mod votable;
+mod words;
 
 pub use batches::Batches;
 pub use detect::{Format, SourceOptions, open};
@@ -37,3 +38,4 @@ pub use meta::ColumnMeta;
 pub use source::{BadRow, Piece, Pieces, Place, Places, Rows, TableSource, Take, batch_rows};
 pub use text::TextOptions;
 pub use votable::describe as described_by_votable;
+pub use words::in_words;

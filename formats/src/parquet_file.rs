@@ -28,13 +28,15 @@ use crate::{
     FormatError, Input, Piece, Pieces, Places, Rows, TableSource, batch_rows,
     caught::caught,
     pages::Pages,
-    source::{Take, bare},
+    source::{BATCH_BYTES, Take, bare},
     votable,
 };
 
 /// The VOTable of a VOParquet file, without data.
 const VOTABLE: &str = "IVOA.VOTable-Parquet.content";
 const ENCRYPTED: &str = "it is encrypted; decrypt it first";
+/// More rows than a file can have.
+const MOST_ROWS: i64 = 1 << 40;
 /// How many rows make a large enough piece.
 const PIECE_ROWS: usize = 1 << 20;
 /// Row groups are read together up to so many rows: what a batch may have.
@@ -188,7 +190,7 @@ impl ParquetTable {
             ParquetRecordBatchReaderBuilder::new_with_metadata(pages.clone(), self.footer.clone())
                 .with_row_groups(part.groups.clone().collect())
                 .with_projection(projection.mask.clone())
-                .with_batch_size(projection.batch_rows.min(part.rows.len()))
+                .with_batch_size(self.batch_rows(part, projection).min(part.rows.len()))
                 .with_offset(part.rows.start)
                 .with_limit(part.rows.len())
                 .build()
@@ -207,6 +209,20 @@ impl ParquetTable {
             return Err(at_fault(why));
         }
         Ok(())
+    }
+
+    /// How many rows make a good batch: fewer than their types tell where texts and lists are long.
+    fn batch_rows(&self, part: &Part, projection: &Projection) -> usize {
+        let widths = part.groups.clone().map(|group| {
+            let group = self.footer.metadata().row_group(group);
+            let bytes = projection.leaves.iter().map(|&leaf| {
+                let column = group.column(leaf);
+                column.uncompressed_size().max(column.unencoded_byte_array_data_bytes().unwrap_or(0)).max(0) as usize
+            });
+            bytes.fold(0, usize::saturating_add) / (group.num_rows() as usize).max(1)
+        });
+        let width = widths.max().unwrap_or(0).max(1);
+        projection.batch_rows.min(BATCH_BYTES / width).max(1)
     }
 
     /// Where the file holds the pages of a part.
@@ -276,9 +292,11 @@ fn read_footer(input: &Input) -> Result<ParquetMetaData, FormatError> {
 
 /// Refuses a footer that speaks of rows or bytes that can't be there; the decoder takes its word.
 fn check_places(metadata: &ParquetMetaData, size: u64) -> Result<(), ParquetError> {
+    let mut rows = 0_i64;
     for (number, group) in metadata.row_groups().iter().enumerate() {
-        if group.num_rows() < 0 {
-            return Err(ParquetError::General(format!("row group {number} has {} rows", group.num_rows())));
+        rows = rows.saturating_add(group.num_rows());
+        if group.num_rows() < 0 || rows > MOST_ROWS {
+            return Err(ParquetError::General(format!("row group {number} is said to have {} rows", group.num_rows())));
         }
         for column in group.columns() {
             let (start, length) = column.byte_range();
@@ -305,13 +323,13 @@ mod tests {
     use std::collections::HashMap;
 
     use arrow::{
-        array::{ArrayRef, Int32Array, Int64Array},
+        array::{ArrayRef, Int32Array, Int64Array, StringArray},
         datatypes::{DataType, Field, Schema},
     };
     use parquet::{
         arrow::ArrowWriter,
         file::{
-            metadata::KeyValue,
+            metadata::{KeyValue, ParquetMetaDataWriter},
             properties::{EnabledStatistics, WriterProperties},
         },
     };
@@ -457,6 +475,45 @@ mod tests {
         .unwrap();
         net.remove("stars.parquet");
         assert_eq!(read(&*table, None).unwrap_err(), "stars.parquet: there is no such object");
+    }
+
+    #[test]
+    fn long_texts_and_lists_make_batches_of_fewer_rows() {
+        let text: ArrayRef = Arc::new(StringArray::from_iter_values((0..300).map(|i| format!("{i}").repeat(100_000))));
+        let same: ArrayRef = Arc::new(StringArray::from_iter_values((0..300).map(|_| "x".repeat(200_000))));
+        for column in [text, same] {
+            let batch = RecordBatch::try_from_iter([("text", column)]).unwrap();
+            let (_folder, table) = opened(&parquet(&batch, in_groups_of(1_000)));
+            let mut most = 0;
+            for piece in table.pieces(None).unwrap() {
+                let measure = &mut |rows: Rows| {
+                    most = most.max(rows.batch.get_array_memory_size());
+                    Ok(())
+                };
+                piece.unwrap().decode(measure).unwrap();
+            }
+            assert!(most < 2 * BATCH_BYTES, "{most}");
+            assert_eq!(read(&*table, None).unwrap(), batch);
+        }
+    }
+
+    #[test]
+    fn a_footer_that_speaks_of_absurdly_many_rows_is_refused() {
+        let bytes = parquet(&stars(3_000), in_groups_of(1_000));
+        let mut reader = ParquetMetaDataReader::new();
+        let (_folder, input) = local("stars.parquet", &bytes);
+        reader.try_parse(&Pages::open(&input, None).unwrap()).unwrap();
+        let metadata = reader.finish().unwrap();
+        let groups = metadata
+            .row_groups()
+            .iter()
+            .map(|group| group.clone().into_builder().set_num_rows(1 << 60).build().unwrap());
+        let absurd = ParquetMetaData::new(metadata.file_metadata().clone(), groups.collect());
+        let mut footer = Vec::new();
+        ParquetMetaDataWriter::new(&mut footer, &absurd).finish().unwrap();
+        let error = refusal("stars.parquet", &[&bytes[..], &footer].concat());
+        let why = "its footer is damaged: row group 0 is said to have 1152921504606846976 rows";
+        assert_eq!(error, format!("stars.parquet: {why}"));
     }
 
     #[test]

@@ -8,8 +8,10 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::RecordBatch,
+    array::{BooleanArray, RecordBatch},
+    compute::filter_record_batch,
     datatypes::{DataType, Schema, SchemaRef},
+    error::ArrowError,
 };
 
 use crate::FormatError;
@@ -75,11 +77,30 @@ pub struct Rows {
     pub bad: Vec<BadRow>,
 }
 
+impl Rows {
+    /// The rows of a batch, of which the first has this number, without those that are bad.
+    pub(crate) fn sound(batch: RecordBatch, first: u64, bad: Vec<BadRow>) -> Result<Self, ArrowError> {
+        if bad.is_empty() {
+            return Ok(Self { batch, places: Places::Rows(first), bad });
+        }
+        let mut sound = vec![true; batch.num_rows()];
+        for row in &bad {
+            let (Place::Row(number) | Place::Line(number)) = row.place;
+            sound[(number - first) as usize] = false;
+        }
+        let numbers = (first..).zip(&sound).filter(|(_, sound)| **sound).map(|(number, _)| number).collect();
+        let batch = filter_record_batch(&batch, &BooleanArray::from(sound))?;
+        Ok(Self { batch, places: Places::Numbers(numbers), bad })
+    }
+}
+
 /// Where the rows of a batch stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Places {
     /// One after the other; the first has this number, counted from 1.
     Rows(u64),
+    /// They have these numbers, counted from 1: others among them could not be read.
+    Numbers(Arc<[u64]>),
     /// At these lines of a text, counted from 1.
     Lines(Arc<[u64]>),
 }
@@ -89,6 +110,7 @@ impl Places {
     pub fn of(&self, index: usize) -> Place {
         match self {
             Self::Rows(first) => Place::Row(first + index as u64),
+            Self::Numbers(numbers) => Place::Row(numbers[index]),
             Self::Lines(lines) => Place::Line(lines[index]),
         }
     }
@@ -130,12 +152,12 @@ pub(crate) fn bare(schema: &Schema) -> Schema {
 }
 
 /// About how many bytes of rows a batch shall have.
-const BATCH_BYTES: usize = 16 << 20;
+pub(crate) const BATCH_BYTES: usize = 16 << 20;
 
 /// How many rows of this schema make a good batch: fewer where rows are wide.
 pub fn batch_rows(schema: &Schema) -> usize {
     let row: usize = schema.fields().iter().map(|field| width(field.data_type())).sum();
-    (BATCH_BYTES / row.max(1)).clamp(64, 65_536)
+    (BATCH_BYTES / row.max(1)).clamp(1, 65_536)
 }
 
 /// About how many bytes a value of this type takes; text and lists are guessed.

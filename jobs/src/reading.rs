@@ -74,7 +74,7 @@ fn oldest(held: &Mutex<BTreeMap<i64, Weak<Held>>>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use chrono::Utc;
-    use metadata::Publication;
+    use metadata::{Life, Publication};
 
     use super::*;
 
@@ -89,7 +89,7 @@ mod tests {
         let metadata = Metadata::open(&format!("sqlite:{}/almagest.db", folder.path().display())).await.unwrap();
         let readings = Readings::new("here".into());
         metadata.publish(&publication("a"), None, None).await.unwrap();
-        let collectable = async || metadata.collectable(Utc::now() + STALE, |_| false).await.unwrap().len();
+        let collectable = async || metadata.collectable(Utc::now() + STALE, |_| Life::Unknown).await.unwrap().len();
 
         let shelf = readings.hold(&metadata, 1).await.unwrap();
         let query = Arc::clone(&shelf);

@@ -74,15 +74,38 @@ impl MetadataError {
     }
 }
 
+/// What is known of a process that makes or reads tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It runs, though it may be stopped, or the clock may have jumped.
+    Alive,
+    /// It has ended.
+    Dead,
+    /// It may be on another host: time tells.
+    Unknown,
+}
+
+impl Life {
+    /// Whether a process that was silent for so long is still reckoned with.
+    fn holds_after(self, silent: Duration) -> bool {
+        match self {
+            Self::Alive => true,
+            Self::Dead => false,
+            Self::Unknown => silent <= STALE,
+        }
+    }
+}
+
 /// The metadata database.
 #[derive(Clone, Debug)]
 pub struct Metadata {
     pool: SqlitePool,
 }
 
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "tables", include_str!("../migrations/0001_tables.sql")),
     (2, "versions", include_str!("../migrations/0002_versions.sql")),
+    (3, "collected", include_str!("../migrations/0003_collected.sql")),
 ];
 
 const MIGRATION_TRIES: u32 = 20;

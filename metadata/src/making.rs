@@ -1,7 +1,7 @@
 //! Who is making a version of a table: one at a time, and what was begun can be gone on with.
 //!
-//! A claim is a row that its holder renews. One that was not renewed for [`STALE`], or whose holder is known to be dead,
-//! is abandoned: its root tells what can be resumed or must be cleared away.
+//! A claim is a row that its holder renews. One whose holder is known to be dead, or that was not renewed for [`STALE`] by
+//! a holder of whom nothing is known, is abandoned: its root tells what can be resumed or must be cleared away.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use catalogs::TableName;
 use chrono::{DateTime, Utc};
 use sqlx::{Row, Sqlite, Transaction};
 
-use crate::{Metadata, MetadataError, time, written};
+use crate::{Life, Metadata, MetadataError, time, written};
 
 /// A claim that was not renewed for so long is abandoned. Holders renew it a few times in that span.
 pub const STALE: Duration = Duration::from_secs(60);
@@ -46,14 +46,14 @@ pub struct Claim {
 }
 
 impl Metadata {
-    /// Asks for the right to make a version of a table in the folder `root`. `is_dead` tells of another holder whether it
-    /// is known to have died; where that cannot be known, time tells.
+    /// Asks for the right to make a version of a table in the folder `root`. `life` tells what is known of another
+    /// holder; where nothing is, time tells.
     pub async fn claim(
         &self,
         name: &TableName,
         root: &str,
         holder: &str,
-        is_dead: impl FnOnce(&str) -> bool,
+        life: impl FnOnce(&str) -> Life,
     ) -> Result<Making, MetadataError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let found = sqlx::query(
@@ -67,8 +67,9 @@ impl Metadata {
             let (began_at, seen_at): (String, String) = (row.try_get("began_at")?, row.try_get("seen_at")?);
             let other =
                 Other { root: row.try_get("root")?, holder: row.try_get("holder")?, began_at: time(&began_at)? };
-            let is_old = Utc::now() - time(&seen_at)? > chrono::TimeDelta::from_std(STALE).unwrap_or_default();
-            return Ok(if is_old || is_dead(&other.holder) { Making::Abandoned(other) } else { Making::Busy(other) });
+            let silent = (Utc::now() - time(&seen_at)?).to_std().unwrap_or_default();
+            let lives = life(&other.holder).holds_after(silent);
+            return Ok(if lives { Making::Busy(other) } else { Making::Abandoned(other) });
         }
         let now = written(Utc::now());
         sqlx::query(
@@ -191,21 +192,20 @@ mod tests {
     async fn two_do_not_make_one_table_and_the_second_is_told_who_does() {
         let folder = tempfile::tempdir().unwrap();
         let metadata = database(&folder).await;
-        let claim = mine(metadata.claim(&stars(), "a", "first", |_| false).await.unwrap());
-        let second = metadata.claim(&stars(), "b", "second", |_| false).await.unwrap();
+        let claim = mine(metadata.claim(&stars(), "a", "first", |_| Life::Unknown).await.unwrap());
+        let second = metadata.claim(&stars(), "b", "second", |_| Life::Unknown).await.unwrap();
         assert!(matches!(&second, Making::Busy(other) if other.holder == "first" && other.root == "a"), "{second:?}");
-        metadata.claim(&"demo.galaxies".parse().unwrap(), "c", "second", |_| false).await.unwrap();
+        metadata.claim(&"demo.galaxies".parse().unwrap(), "c", "second", |_| Life::Unknown).await.unwrap();
         metadata.publish(&publication("a"), None, Some(&claim)).await.unwrap();
-        mine(metadata.claim(&stars(), "b", "second", |_| false).await.unwrap());
+        mine(metadata.claim(&stars(), "b", "second", |_| Life::Unknown).await.unwrap());
     }
 
     #[tokio::test]
     async fn what_a_dead_holder_began_is_taken_over_once() {
         let folder = tempfile::tempdir().unwrap();
         let metadata = database(&folder).await;
-        let dead = mine(metadata.claim(&stars(), "a", "dead", |_| false).await.unwrap());
-        let Making::Abandoned(other) = metadata.claim(&stars(), "b", "heir", |holder| holder == "dead").await.unwrap()
-        else {
+        let dead = mine(metadata.claim(&stars(), "a", "dead", |_| Life::Unknown).await.unwrap());
+        let Making::Abandoned(other) = metadata.claim(&stars(), "b", "heir", |_| Life::Dead).await.unwrap() else {
             panic!("it is dead");
         };
         let claim = metadata.take_over(&stars(), &other, "heir").await.unwrap();
@@ -224,10 +224,12 @@ mod tests {
     async fn what_was_not_renewed_for_long_is_abandoned() {
         let folder = tempfile::tempdir().unwrap();
         let metadata = database(&folder).await;
-        mine(metadata.claim(&stars(), "a", "far away", |_| false).await.unwrap());
+        mine(metadata.claim(&stars(), "a", "far away", |_| Life::Unknown).await.unwrap());
         let long_ago = written(Utc::now() - chrono::TimeDelta::from_std(STALE * 2).unwrap());
         sqlx::query("UPDATE making SET seen_at = ?1").bind(long_ago).execute(&metadata.pool).await.unwrap();
-        let making = metadata.claim(&stars(), "b", "heir", |_| false).await.unwrap();
+        let making = metadata.claim(&stars(), "b", "heir", |_| Life::Unknown).await.unwrap();
         assert!(matches!(making, Making::Abandoned(_)), "{making:?}");
+        let making = metadata.claim(&stars(), "b", "neighbour", |_| Life::Alive).await.unwrap();
+        assert!(matches!(making, Making::Busy(_)), "stopped for a while, or the clock has jumped: {making:?}");
     }
 }

@@ -1,12 +1,12 @@
 //! Who reads what: each process that runs queries says the oldest generation that it still reads.
 //!
 //! A version that was superseded is collected only when every living reader has moved past the generations at which it
-//! was served. A reader that was not renewed for [`STALE`] is dead.
+//! was served. A reader that was not renewed for [`STALE`] is dead, unless it is known to be alive.
 
 use chrono::Utc;
 use sqlx::SqlitePool;
 
-use crate::{Metadata, MetadataError, STALE, written};
+use crate::{Life, Metadata, MetadataError, time, written};
 
 /// A process that reads tables.
 #[derive(Clone, Debug)]
@@ -49,10 +49,20 @@ impl Reader {
 /// The oldest generation that a living reader reads; the dead ones are forgotten.
 pub(crate) async fn oldest_generation(
     pool: &SqlitePool,
-    is_dead: impl Fn(&str) -> bool,
+    life: impl Fn(&str) -> Life,
 ) -> Result<Option<i64>, MetadataError> {
-    let silent = written(Utc::now() - STALE);
-    sqlx::query("DELETE FROM reader WHERE seen_at < ?1").bind(silent).execute(pool).await?;
-    let readers: Vec<(String, i64)> = sqlx::query_as("SELECT id, generation FROM reader").fetch_all(pool).await?;
-    Ok(readers.into_iter().filter(|(id, _)| !is_dead(id)).map(|(_, generation)| generation).min())
+    let readers: Vec<(String, i64, String)> =
+        sqlx::query_as("SELECT id, generation, seen_at FROM reader").fetch_all(pool).await?;
+    let now = Utc::now();
+    let mut oldest = None;
+    for (id, generation, seen_at) in readers {
+        if life(&id).holds_after((now - time(&seen_at)?).to_std().unwrap_or_default()) {
+            oldest = Some(oldest.map_or(generation, |oldest: i64| oldest.min(generation)));
+        } else {
+            // Not where it has spoken since.
+            let forget = "DELETE FROM reader WHERE id = ?1 AND seen_at = ?2";
+            sqlx::query(forget).bind(id).bind(seen_at).execute(pool).await?;
+        }
+    }
+    Ok(oldest)
 }

@@ -10,7 +10,7 @@ use catalogs::TableName;
 use chrono::{DateTime, Utc};
 use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 
-use crate::{Claim, Metadata, MetadataError, readers, table_name, time, written};
+use crate::{Claim, Life, Metadata, MetadataError, readers, table_name, time, written};
 
 /// The served version of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,26 +136,27 @@ impl Metadata {
 
     /// All versions of a table that were not collected, the oldest first.
     pub async fn versions(&self, name: &TableName) -> Result<Vec<Version>, MetadataError> {
-        let query = sqlx::query(versions!("WHERE schema_name = ?1 AND table_name = ?2 ORDER BY version"));
+        let query =
+            sqlx::query(versions!("WHERE schema_name = ?1 AND table_name = ?2 AND NOT is_collected ORDER BY version"));
         query.bind(name.schema()).bind(name.table()).fetch_all(&self.pool).await?.iter().map(version_of).collect()
     }
 
     /// All versions of all tables that were not collected.
     pub async fn all_versions(&self) -> Result<Vec<Version>, MetadataError> {
-        let query = sqlx::query(versions!("ORDER BY schema_name, table_name, version"));
+        let query = sqlx::query(versions!("WHERE NOT is_collected ORDER BY schema_name, table_name, version"));
         query.fetch_all(&self.pool).await?.iter().map(version_of).collect()
     }
 
     /// The versions that nobody needs: superseded before `before`, and no living reader is at a generation at which they
-    /// were served. `is_dead` tells of a reader whether it is known to have died.
+    /// were served. `life` tells what is known of a reader.
     pub async fn collectable(
         &self,
         before: DateTime<Utc>,
-        is_dead: impl Fn(&str) -> bool,
+        life: impl Fn(&str) -> Life,
     ) -> Result<Vec<Version>, MetadataError> {
-        let oldest = readers::oldest_generation(&self.pool, is_dead).await?;
+        let oldest = readers::oldest_generation(&self.pool, life).await?;
         let query = sqlx::query(versions!(
-            "WHERE NOT is_current AND superseded_at <= ?1 AND last_generation < ?2 \
+            "WHERE NOT is_current AND NOT is_collected AND superseded_at <= ?1 AND last_generation < ?2 \
              ORDER BY schema_name, table_name, version"
         ));
         query
@@ -168,9 +169,9 @@ impl Metadata {
             .collect()
     }
 
-    /// Forgets a superseded version. Its files are the caller's to delete, after this.
+    /// Forgets a superseded version, but for its number. Its files are the caller's to delete, after this.
     pub async fn forget(&self, name: &TableName, version: u32) -> Result<(), MetadataError> {
-        let forget = "DELETE FROM table_version \
+        let forget = "UPDATE table_version SET is_collected = TRUE \
                       WHERE schema_name = ?1 AND table_name = ?2 AND version = ?3 AND NOT is_current";
         sqlx::query(forget).bind(name.schema()).bind(name.table()).bind(version).execute(&self.pool).await?;
         Ok(())
@@ -338,7 +339,10 @@ mod tests {
         metadata.publish(&publication("demo.stars", "b"), Some(1), None).await.unwrap();
         let later = Utc::now() + TimeDelta::seconds(1);
         let collectable = async |before| {
-            let versions = metadata.collectable(before, |reader| reader == "dead").await.unwrap();
+            let versions = metadata
+                .collectable(before, |reader| if reader == "dead" { Life::Dead } else { Life::Unknown })
+                .await
+                .unwrap();
             versions.into_iter().map(|version| version.table.root).collect::<Vec<_>>()
         };
         assert_eq!(collectable(later).await, Vec::<String>::new(), "somebody reads it");
@@ -354,5 +358,10 @@ mod tests {
             [2],
             "the served one stays"
         );
+        metadata.drop_table(&stars(), 2).await.unwrap();
+        metadata.forget(&stars(), 2).await.unwrap();
+        assert_eq!(metadata.versions(&stars()).await.unwrap(), []);
+        let again = metadata.publish(&publication("demo.stars", "c"), None, None).await.unwrap();
+        assert_eq!(again, 3, "who saw version 1 does not take another for it");
     }
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 /// `almagest catalog`
 #[derive(Debug, Subcommand)]
 pub(crate) enum CatalogCommand {
-    /// The tables, with their rows and sizes
+    /// The tables, with the version that is served and its rows
     List(ListArgs),
     /// The columns of one table, what is known of them, and what its import did
     Show(ShowArgs),

@@ -15,7 +15,7 @@ pub(crate) struct ImportArgs {
     /// .bz2), ECSV, Parquet, Arrow IPC, FITS, VOTable
     #[arg(required = true, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub(crate) sources: Vec<String>,
-    /// Publish over a table of this name; without it, an existing table is refused
+    /// Publish over a table of this name; without this or --append, an existing table is refused
     #[arg(long, conflicts_with = "append")]
     pub(crate) replace: bool,
     /// Add the rows to a table of this name; what does not change is shared with its last version
@@ -28,7 +28,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, conflicts_with = "resume")]
     pub(crate) restart: bool,
     /// Read and count, tell what would be made, and make nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["resume", "restart"])]
     pub(crate) dry_run: bool,
     /// Print the report as JSON on stdout
     #[arg(long)]
@@ -116,7 +116,7 @@ pub(crate) struct ColumnArgs {
     /// Leave a column out; may be repeated
     #[arg(long, value_name = "COLUMN")]
     pub(crate) drop: Vec<String>,
-    /// The type of a column (boolean, short, int, bigint, real, double, text, date, timestamp); may be repeated
+    /// The type of a column (boolean, byte, short, int, bigint, real, double, text, date, timestamp); may be repeated
     #[arg(long, value_name = "COLUMN=TYPE", value_parser = pair)]
     pub(crate) cast: Vec<(String, String)>,
     /// A value that means "missing", in one column or (without a column) in all; may be repeated

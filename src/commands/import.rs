@@ -9,12 +9,13 @@ use catalogs::{
     sources,
 };
 use formats::{SourceOptions, TableSource, TextOptions};
-use metadata::{Metadata, Publication};
+use metadata::{Metadata, Publication, PublishedTable};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     making::{Begin, Maker},
     print,
+    reading::Reading,
 };
 use crate::{
     cli::{BadRowsArg, DuplicatesArg, ImportArgs, PositionUnitArg, ReadingArgs},
@@ -27,23 +28,83 @@ use crate::{
 /// Imports files as a catalogue.
 pub(crate) async fn run(config: Config, args: ImportArgs) -> Result<(), Failure> {
     let stop = shutdown::on_signals()?;
-    let (store, metadata) = (wiring::store(&config)?, wiring::metadata(&config).await?);
-    let name = args.table.clone();
-    let seen = expected_version(&metadata, &name, args.replace || args.append || args.dry_run).await?;
-    let sources = opened(&args, &wiring::remote(&config)).await?;
-    let plan = plan(&config, &store, &metadata, &args, &sources).await?;
+    let interrupted = || Err(Failure::Interrupted { name: args.table.clone() });
     if args.dry_run {
-        let report = import::dry_run(&store, sources, plan, progress::shown(&name.to_string())).await?;
-        return tell_dry(&name, &report, args.json);
+        return tokio::select! {
+            biased;
+            () = stop.cancelled() => interrupted(),
+            outcome = dry_run(&config, &args) => outcome,
+        };
     }
+    let (store, metadata) = (wiring::store(&config)?, wiring::metadata(&config).await?);
+    let reading = Reading::begin(&metadata).await?;
+    let outcome = tokio::select! {
+        biased;
+        () = stop.cancelled() => interrupted(),
+        prepared = prepared(&config, &store, Some(&metadata), &args) => match prepared {
+            Ok(prepared) => make(&store, &metadata, &args, prepared, &stop).await,
+            Err(failure) => Err(failure),
+        },
+    };
+    reading.end().await;
+    outcome
+}
+
+/// What is known before anything is made.
+struct Prepared {
+    seen: Option<u32>,
+    sources: Vec<Box<dyn TableSource>>,
+    plan: ImportPlan,
+}
+
+async fn prepared(
+    config: &Config,
+    store: &CatalogStore,
+    metadata: Option<&Metadata>,
+    args: &ImportArgs,
+) -> Result<Prepared, Failure> {
+    let seen = match metadata {
+        Some(metadata) => expected_version(metadata, &args.table, args.replace || args.append || args.dry_run).await?,
+        None => None,
+    };
+    let sources = opened(config, args).await?;
+    let plan = plan(config, store, metadata, args, &sources).await?;
+    Ok(Prepared { seen, sources, plan })
+}
+
+/// Reads and counts. Where there are no data yet, none are made: neither a folder nor a database.
+async fn dry_run(config: &Config, args: &ImportArgs) -> Result<(), Failure> {
+    let (store, metadata) = match wiring::expect_data(config) {
+        Ok(()) => (wiring::store(config)?, Some(wiring::metadata(config).await?)),
+        Err(_) => (CatalogStore::read_only(&std::env::temp_dir().to_string_lossy(), &Remote::default())?, None),
+    };
+    let Prepared { sources, mut plan, .. } = prepared(config, &store, metadata.as_ref(), args).await?;
+    if config.import.spill.is_none() {
+        plan.spill = std::env::temp_dir();
+    }
+    let report = import::dry_run(&store, sources, plan, progress::shown(&args.table.to_string())).await?;
+    tell_dry(&args.table, &report, args.json)
+}
+
+async fn make(
+    store: &CatalogStore,
+    metadata: &Metadata,
+    args: &ImportArgs,
+    Prepared { seen, sources, plan }: Prepared,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let name = &args.table;
     let begin = match (args.resume, args.restart) {
         (true, _) => Begin::Resume,
         (_, true) => Begin::Restart,
         _ => Begin::Anew,
     };
-    let maker = Maker::begin(&store, &metadata, &name, begin).await?;
-    wiring::mark_store(&store, &metadata).await?;
-    let (version, report) = publish(&store, maker, sources, plan, seen, OnSignal::Keep, &stop).await?;
+    let maker = Maker::begin(store, metadata, name, begin).await?;
+    if args.resume && !maker.resumes() {
+        eprintln!("{name}: there is nothing to go on with; it begins anew");
+    }
+    wiring::mark_store(store, metadata).await?;
+    let (version, report) = publish(store, maker, sources, plan, seen, OnSignal::Keep, stop).await?;
     if args.json {
         print(&serde_json::json!({ "table": name.to_string(), "version": version, "report": report }).to_string())?;
     }
@@ -59,7 +120,7 @@ pub(super) async fn expected_version(
     let existing = metadata.table(name).await?;
     match existing.as_ref().filter(|_| !wanted) {
         Some(existing) => Err(Failure::Refused(format!(
-            "there is a table {} already (version {}, {}); --replace publishes over it",
+            "there is a table {} already (version {}, {}); --replace publishes a new version over it",
             existing.name,
             existing.version,
             counted(existing.rows, "row")
@@ -68,8 +129,11 @@ pub(super) async fn expected_version(
     }
 }
 
-async fn opened(args: &ImportArgs, remote: &Remote) -> Result<Vec<Box<dyn TableSource>>, Failure> {
-    let inputs = sources::inputs(&args.sources, remote).await?;
+async fn opened(config: &Config, args: &ImportArgs) -> Result<Vec<Box<dyn TableSource>>, Failure> {
+    let mut inputs = sources::inputs(&args.sources, &wiring::remote(config)).await?;
+    if let Some(spill) = &config.import.spill {
+        inputs = inputs.into_iter().map(|input| input.spilling_into(spill.path())).collect();
+    }
     let options = reading(&args.reading);
     let open = move || inputs.into_iter().map(|input| formats::open(input, &options)).collect::<Result<Vec<_>, _>>();
     let opened = tokio::task::spawn_blocking(open).await.map_err(CatalogError::from)?;
@@ -94,7 +158,7 @@ fn reading(args: &ReadingArgs) -> SourceOptions {
 async fn plan(
     config: &Config,
     store: &CatalogStore,
-    metadata: &Metadata,
+    metadata: Option<&Metadata>,
     args: &ImportArgs,
     sources: &[Box<dyn TableSource>],
 ) -> Result<ImportPlan, Failure> {
@@ -136,7 +200,7 @@ async fn plan(
         felis(&mut plan, path, columns.metadata_table.as_deref(), sources)?;
     }
     if args.append {
-        let served = metadata.table(&args.table).await?;
+        let served = served(metadata, &args.table).await?;
         let served =
             served.ok_or_else(|| Failure::Refused(format!("there is no table {} to append to", args.table)))?;
         plan.base = Some(Arc::new(catalogs::open(store, &served.root, &wiring::remote(config)).await?));
@@ -144,19 +208,26 @@ async fn plan(
     Ok(plan)
 }
 
+async fn served(metadata: Option<&Metadata>, name: &TableName) -> Result<Option<PublishedTable>, Failure> {
+    Ok(match metadata {
+        Some(metadata) => metadata.table(name).await?,
+        None => None,
+    })
+}
+
 /// What the configuration says of every import.
 pub(super) fn basic_plan(config: &Config, name: TableName) -> ImportPlan {
     let mut plan = ImportPlan::new(name, chrono::Utc::now());
     plan.max_rows = config.import.max_rows_per_partition.get();
     plan.memory = usize::try_from(config.import.memory.bytes()).unwrap_or(usize::MAX);
-    plan.spill = config.import.spill.as_ref().map_or_else(std::env::temp_dir, |folder| folder.path().to_owned());
+    plan.spill = wiring::spill(config);
     plan
 }
 
 async fn position(
     config: &Config,
     store: &CatalogStore,
-    metadata: &Metadata,
+    metadata: Option<&Metadata>,
     args: &ImportArgs,
 ) -> Result<PositionPlan, Failure> {
     let sky = &args.sky;
@@ -175,7 +246,7 @@ async fn position(
             None => PositionPlan::Recognise { unit },
         });
     };
-    let served = metadata.table(like).await?;
+    let served = served(metadata, like).await?;
     let served = served.ok_or_else(|| Failure::Refused(format!("--like: there is no table {like}")))?;
     let director = Arc::new(catalogs::open(store, &served.root, &wiring::remote(config)).await?);
     let director_key = sky.director_key.clone().or_else(|| director.descriptor().id.clone());
@@ -204,7 +275,8 @@ fn felis(
     let felis = Felis::parse(&text).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))?;
     let Some(source) = sources.first() else { return Ok(()) };
     let table = table.map(str::to_owned).or_else(|| felis.table_called(plan.name.table()));
-    let described = felis.describe(table.as_deref(), source.schema())?;
+    let described = felis.describe(table.as_deref(), source.schema());
+    let described = described.map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))?;
     for difference in &described.differences {
         eprintln!("{}: {difference}", path.display());
     }
@@ -251,7 +323,12 @@ pub(super) async fn publish(
             return Err(Failure::Interrupted { name });
         }
         Err(failure) => {
-            maker.give_up().await;
+            // What a command could not go on with another one may: the options may be wrong, or the store away.
+            if on_signal == OnSignal::Remove || matches!(import::unfinished(store, maker.root()).await, Ok(None)) {
+                maker.give_up().await;
+            } else {
+                eprintln!("{name}: what was finished is kept; --resume goes on with it, --restart begins anew");
+            }
             return Err(failure);
         }
     };
@@ -272,6 +349,9 @@ fn publication(name: &TableName, note: Option<String>, snapshot: &CatalogSnapsho
 }
 
 fn tell(name: &TableName, version: u32, report: &ImportReport) {
+    if report.resumed {
+        eprintln!("{name}: resumed; what was finished before was kept");
+    }
     for line in report.summary_lines() {
         eprintln!("{name}: {line}");
     }

@@ -46,7 +46,7 @@ impl Maker {
     ) -> Result<Self, Failure> {
         let holder = process::name();
         let root = store.new_root(name);
-        let (claim, resumes) = match metadata.claim(name, &root, &holder, process::is_dead).await? {
+        let (claim, resumes) = match metadata.claim(name, &root, &holder, process::life).await? {
             Making::Mine(claim) => (claim, false),
             Making::Busy(other) => return Err(busy(name, &other)),
             Making::Abandoned(other) => {
@@ -58,7 +58,7 @@ impl Maker {
                         let dead = metadata.take_over(name, &other, &holder).await?;
                         store.delete_folder(dead.root()).await?;
                         dead.abandon().await?;
-                        match metadata.claim(name, &root, &holder, process::is_dead).await? {
+                        match metadata.claim(name, &root, &holder, process::life).await? {
                             Making::Mine(claim) => (claim, false),
                             Making::Busy(other) | Making::Abandoned(other) => return Err(busy(name, &other)),
                         }
@@ -101,8 +101,12 @@ impl Maker {
         }
     }
 
-    /// Removes what was made and gives the right back.
+    /// Removes what was made and gives the right back. Where somebody else took over, the folder is theirs and stays.
     pub(super) async fn give_up(self) {
+        if let Err(error) = self.claim.renew().await {
+            tracing::warn!("what was written to {} is left: {error}", self.claim.root());
+            return;
+        }
         if let Err(error) = self.store.delete_folder(self.claim.root()).await {
             tracing::warn!("what was written to {} could not be removed: {error}", self.claim.root());
             return; // the claim stays and tells the next one what to clear away
@@ -147,4 +151,31 @@ fn unfinished_refusal(name: &TableName, other: &Other) -> Failure {
         "an import of {name} that was begun at {} did not end; --resume goes on with it, --restart clears it away",
         moment(other.began_at)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use catalogs::StoreOptions;
+    use metadata::Life;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_was_taken_for_dead_deletes_nothing_of_the_heir() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = folder.path().to_str().unwrap();
+        let store = CatalogStore::open(&StoreOptions { url: url.into(), ..StoreOptions::default() }).unwrap();
+        let metadata = Metadata::open(&format!("sqlite:{url}/almagest.db")).await.unwrap();
+        let name: TableName = "demo.stars".parse().unwrap();
+        let stopped = Maker::begin(&store, &metadata, &name, Begin::Anew).await.unwrap();
+        let leaf = format!("{}/leaf", stopped.root());
+        store.put(&leaf, b"rows".to_vec()).await.unwrap();
+
+        let making = metadata.claim(&name, "another", "heir", |_| Life::Dead).await.unwrap();
+        let Making::Abandoned(other) = making else { panic!("{making:?}") };
+        let heir = metadata.take_over(&name, &other, "heir").await.unwrap();
+        stopped.give_up().await;
+        assert!(store.exists(&leaf).await.unwrap());
+        heir.renew().await.unwrap();
+    }
 }

@@ -11,6 +11,7 @@ pub(crate) mod import;
 mod making;
 pub(crate) mod query;
 pub(crate) mod quickstart;
+mod reading;
 pub(crate) mod serve;
 
 use std::io::Write;

@@ -85,8 +85,8 @@ configuration! {
         max_rows_per_partition: NonZeroU64 = Preset::Value("1_000_000");
         /// The memory of an import; beyond it, rows wait on the local disk.
         memory: ByteSize = Preset::Value(r#""2GiB""#);
-        /// The local folder where they wait; without it, the system's folder for temporary files. It may need as much room
-        /// as the rows take in memory.
+        /// The local folder where they wait; without it, `spill` inside the folder of store.url, or the system's folder for
+        /// temporary files where the store is a bucket. It may need as much room as the rows take in memory.
         spill: Option<LocalFolder> = Preset::Unset { example: r#""/var/tmp""# };
     }
 

@@ -5,7 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Stdio,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use crate::{harness::Home, hats::tree};
@@ -79,7 +79,7 @@ fn a_killed_import_leaves_the_old_version_and_is_finished_by_resume() {
         let was_published = import.wait().unwrap().success();
         let served = count(&home);
         assert!(served == "100" || served == "20000", "{served} rows after {moment:?}");
-        assert!(served == "100" || !was_published || moment > Duration::ZERO);
+        assert!(served == "20000" || !was_published, "it ended well and is not served");
         home.almagest(&["catalog", "check", "demo.stars"]);
 
         let again = home.command().args(&many).arg("--resume").output().unwrap();
@@ -97,6 +97,7 @@ fn a_killed_import_leaves_the_old_version_and_is_finished_by_resume() {
         home.almagest(&["catalog", "gc", "--older-than", "0s"]);
     }
     eprintln!("{resumed} of {} imports were resumed", kills());
+    assert!(resumed > 0 || kills() < 50, "no import had anything to go on with");
     let left = fs::read_dir(home.path("store/catalogs/demo/stars")).unwrap().count();
     assert_eq!(left, 1, "folders of versions that nobody needs");
 }

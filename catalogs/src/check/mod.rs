@@ -30,7 +30,9 @@ use serde::Serialize;
 pub use defects::Defect;
 use defects::Defects;
 
-use crate::{CatalogError, CatalogSnapshot, CatalogStore, DataFile, layout as paths, manifest, members::Counted};
+use crate::{
+    CatalogError, CatalogSnapshot, CatalogStore, DataFile, Descriptor, layout as paths, manifest, members::Counted,
+};
 
 /// How to check.
 #[derive(Clone, Debug)]
@@ -130,7 +132,9 @@ pub async fn check(
     progress: Arc<dyn Fn(u64, u64) + Send + Sync>,
 ) -> Result<CheckReport, CatalogError> {
     let started = Instant::now();
-    let (mut margins, mut indexes, mut unchecked) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut margins, mut indexes) = (Vec::new(), Vec::new());
+    let warnings = snapshot.descriptor().warnings.iter();
+    let mut unchecked: Vec<_> = warnings.filter(|told| told.starts_with(Descriptor::LEFT_OUT)).cloned().collect();
     let defects = Defects::new(options.most_defects);
     for margin in &snapshot.descriptor().margins {
         let files = member_files(snapshot, &margin.folder, margin.rows, margin.files, &defects).await?;

@@ -22,6 +22,8 @@ pub(super) struct Places {
     healpix: Option<(usize, u8)>,
     position: Option<(usize, usize)>,
     slack: Rad,
+    /// How far from a border a row may lie on its other side, in arcseconds.
+    rounding: Arcsec,
     /// Whether cells must be those that we compute, to the last bit.
     strict: bool,
     /// Whether a row may do without a position, since its cell is that of another row.
@@ -52,6 +54,11 @@ impl Places {
             healpix,
             position,
             slack: snapshot.position_slack().into(),
+            // In a foreign tree the slack is what its positions have lost of their digits.
+            rounding: match descriptor.data.is_some() {
+                true => Arcsec(ROUNDING.0 + Arcsec::from(snapshot.position_slack()).0),
+                false => ROUNDING,
+            },
             strict: descriptor.data.is_none(),
             follows: descriptor.director.is_some(),
         })
@@ -114,25 +121,26 @@ impl Places {
 
     /// Whether a row may be filed under a cell that is not that of its position.
     fn may_be_at(&self, position: Position, cell: u64, order: u8) -> bool {
-        let shift = 2 * u32::from(29 - order);
-        let center = || Order::new(order).and_then(|order| Pixel::new(order, cell)).map(Pixel::center);
-        if self.slack.0 > 0.0 {
-            return center().is_ok_and(|center| position.distance(center).0 <= self.slack.0 + Rad::from(ROUNDING).0);
+        if self.strict && self.slack.0 == 0.0 {
+            return false;
         }
-        !self.strict && nearby(position).any(|near| cell29(near) >> shift == cell)
+        let Ok(pixel) = Order::new(order).and_then(|order| Pixel::new(order, cell)) else { return false };
+        let center = pixel.center();
+        let size = pixel.vertices().iter().map(|corner| center.distance(*corner).0).fold(0.0, f64::max);
+        position.distance(center).0 <= size + self.slack.0 + Rad::from(ROUNDING).0
     }
 
     /// Whether a row of this cell and position is in a partition, as far as rounding tells.
     pub(super) fn is_inside(&self, pixel: Pixel, cell: u64, position: Option<Position>) -> bool {
         let range = pixel.range();
-        let near = |position| nearby(position).any(|near| range.contains(&cell29(near)));
+        let near = |position| nearby(position, self.rounding).any(|near| range.contains(&cell29(near)));
         range.contains(&cell) || (!self.strict && position.is_some_and(near))
     }
 
     /// Whether a row of this cell and position is in a partition without any doubt.
     pub(super) fn is_well_inside(&self, pixel: Pixel, cell: u64, position: Option<Position>) -> bool {
         let range = pixel.range();
-        let near = |position| nearby(position).all(|near| range.contains(&cell29(near)));
+        let near = |position| nearby(position, self.rounding).all(|near| range.contains(&cell29(near)));
         range.contains(&cell) && (self.strict || position.is_none_or(near))
     }
 
@@ -146,8 +154,8 @@ impl Places {
 }
 
 /// Points around a position, as far from it as rounding may have moved it.
-fn nearby(position: Position) -> impl Iterator<Item = Position> {
-    let step = ROUNDING.0 / 3600.0;
+fn nearby(position: Position, rounding: Arcsec) -> impl Iterator<Item = Position> {
+    let step = rounding.0 / 3600.0;
     let lon_step = step / position.lat.rad().cos().max(1e-9);
     [(0.0, step), (0.0, -step), (lon_step, 0.0), (-lon_step, 0.0)].into_iter().filter_map(move |(dlon, dlat)| {
         Position::from_deg(position.lon.deg() + dlon, (position.lat.deg() + dlat).clamp(-90.0, 90.0)).ok()

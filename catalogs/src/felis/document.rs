@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{FelisColumn, FelisTable, ForeignKey};
 
@@ -18,7 +18,11 @@ pub(super) struct Document {
 struct Table {
     name: String,
     description: Option<String>,
-    columns: Vec<Column>,
+    #[serde(default)]
+    columns: Option<Vec<Column>>,
+    /// Columns that another file describes.
+    #[serde(rename = "columnRefs")]
+    elsewhere: Option<IgnoredAny>,
     #[serde(rename = "primaryKey")]
     primary_key: Option<OneOrMore>,
     #[serde(default)]
@@ -87,6 +91,18 @@ struct Constraint {
 impl Document {
     /// What it says of each table.
     pub(super) fn tables(self) -> Result<Vec<FelisTable>, String> {
+        for table in &self.tables {
+            let name = &table.name;
+            match (&table.columns, &table.elsewhere) {
+                (_, Some(_)) => {
+                    return Err(format!(
+                        "the table {name} takes columns of other files (columnRefs); describe them in this one"
+                    ));
+                }
+                (None, None) => return Err(format!("the table {name} has no columns")),
+                (Some(_), None) => {}
+            }
+        }
         let names = Names::of(&self)?;
         let understood = self.tables.into_iter().map(|table| {
             let primary_key = match table.primary_key {
@@ -104,7 +120,7 @@ impl Document {
                 };
                 foreign_keys.push(ForeignKey { columns, table, referenced });
             }
-            let columns = table.columns.into_iter().map(Column::understood).collect();
+            let columns = table.columns.into_iter().flatten().map(Column::understood).collect();
             Ok(FelisTable {
                 name: table.name,
                 description: said(table.description),
@@ -150,7 +166,7 @@ impl Names {
             }
             tables.push(table.name.as_str());
             let mut columns = HashSet::new();
-            for column in &table.columns {
+            for column in table.columns.iter().flatten() {
                 if !columns.insert(column.name.as_str()) {
                     return Err(format!("it describes the column {} of {} twice", column.name, table.name));
                 }

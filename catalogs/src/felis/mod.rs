@@ -333,6 +333,26 @@ tables:
     }
 
     #[test]
+    fn columns_that_another_file_describes_are_asked_for() {
+        let text = "name: dp2\nversion: 1.0.0\nresources:\n  base:\n    uri: drp_base.yaml\ntables:\n- name: Object\n  \
+                    primaryKey: '#Object.objectId'\n  columnRefs:\n    base:\n      Object:\n        tract:\n";
+        let why = "the table Object takes columns of other files (columnRefs); describe them in this one";
+        assert_eq!(refused(text), format!("the Felis schema: {why}"));
+        assert_eq!(refused("name: x\ntables:\n- name: t"), "the Felis schema: the table t has no columns");
+    }
+
+    #[test]
+    fn groups_expressions_and_extensions_do_no_harm() {
+        let text = "name: x\nextensions: {a: [1, {b: c}]}\ntables:\n- name: t\n  mysql:engine: MyISAM\n  columnGroups:\n  - \
+                    {name: g, '@id': '#t.g', ivoa:ucd: pos.eq, columns: ['#t.a']}\n  columns:\n  - {name: a, datatype: \
+                    double, mysql:datatype: DOUBLE, value: 1.5, autoincrement: true, tap:std: 1, votable:utype: 'x:y.z'}\n  \
+                    indexes:\n  - {name: i, '@id': '#i', expressions: ['lower(a)']}\n  constraints:\n  - {name: c, '@id': \
+                    '#c', '@type': Check, expression: 'a > 0'}\n";
+        let felis = Felis::parse(text).unwrap();
+        assert_eq!(felis.tables()[0].columns[0].utype.as_deref(), Some("x:y.z"));
+    }
+
+    #[test]
     fn a_bomb_of_aliases_is_refused() {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {

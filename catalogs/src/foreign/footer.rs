@@ -31,6 +31,9 @@ use crate::{
 /// How much of a file's end is read at first: nearly every footer fits.
 const FIRST_READ: u64 = 256 << 10;
 
+/// No file has so many rows.
+const MOST_ROWS: i64 = 1 << 44;
+
 /// How many footers are asked for at the same time, of a place far away and of a local disk.
 const AT_ONCE: usize = 32;
 const AT_ONCE_LOCAL: usize = 8;
@@ -158,7 +161,11 @@ async fn read(place: &Place, leaf: Leaf, schemas: &Schemas, index_column: &str) 
         .map_err(|error| bad(format!("its schema cannot be understood: {error}")))?;
     let schema = schemas.shared(schema);
     let rows = u64::try_from(file.num_rows()).map_err(|_| bad(format!("it tells {} rows", file.num_rows())))?;
-    let grouped: i64 = metadata.row_groups().iter().map(RowGroupMetaData::num_rows).sum();
+    let mut groups = metadata.row_groups().iter().map(RowGroupMetaData::num_rows);
+    let grouped = groups.try_fold(0_i64, |sum, rows| sum.checked_add(rows).filter(|_| rows >= 0));
+    let Some(grouped) = grouped.filter(|rows| *rows < MOST_ROWS) else {
+        return Err(bad("it tells impossible numbers of rows".to_owned()));
+    };
     if metadata.row_groups().iter().flat_map(RowGroupMetaData::columns).any(|column| end_of(column) > body) {
         return Err(bad(format!("it has {bytes} bytes only, fewer than its footer speaks of")));
     }

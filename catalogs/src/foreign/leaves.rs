@@ -19,6 +19,9 @@ use crate::{CatalogError, descriptor::Kind, layout};
 /// The footers of all files in one.
 pub(super) const METADATA: &str = "dataset/_metadata";
 
+/// A list of all cells of order 10 has fewer bytes.
+const PARTITIONS_AT_MOST: u64 = 512 << 20;
+
 /// A file with rows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Leaf {
@@ -43,7 +46,7 @@ pub(super) async fn find(place: &Place, info: &CatalogInfo) -> Result<Leaves, Ca
     }
     let mut witnesses = Witnesses { listing, ..Witnesses::default() };
     let mut warnings = Vec::new();
-    match place.read(layout::PARTITIONS).await? {
+    match place.read(layout::PARTITIONS, PARTITIONS_AT_MOST).await? {
         Ok(text) => {
             witnesses.cells = Some(cells(&text).map_err(|why| place.bad(format!("{}: {why}", layout::PARTITIONS)))?)
         }

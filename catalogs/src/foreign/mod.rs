@@ -220,8 +220,7 @@ impl Found {
             };
             if info.index_column.as_ref() != Some(column) {
                 let told = info.index_column.unwrap_or_default();
-                self.warnings
-                    .push(format!("its index {folder} is listed for {column} but is one of {told}; it is not used"));
+                self.leave_out(format!("its index {folder}, which is listed for {column}, is one of {told}"));
                 continue;
             }
             let (rows, files) = (table.rows, table.files.len() as u64);
@@ -250,7 +249,7 @@ impl Found {
         let there = place.member(path, remote)?;
         if there.store().key() != self.place.store().key() {
             let url = there.url();
-            self.warnings.push(format!("its member {path} lies outside the collection, at {url}; it is not used"));
+            self.leave_out(format!("its member {path}, which lies outside the collection, at {url}"));
             return Ok(None);
         }
         let read = async {
@@ -268,11 +267,16 @@ impl Found {
                 Ok(Some((folder, info, table)))
             }
             Err(error @ CatalogError::BadCatalog { .. }) => {
-                self.warnings.push(format!("its member {path} is not used: {error}"));
+                self.leave_out(format!("its member {path}: {error}"));
                 Ok(None)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Warns of a member that is not used, before all that is less.
+    fn leave_out(&mut self, why: String) {
+        self.warnings.insert(0, format!("{}{why}", Descriptor::LEFT_OUT));
     }
 
     fn descriptor(&self, name: &TableName, note: Option<String>) -> Descriptor {

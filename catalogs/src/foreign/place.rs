@@ -63,9 +63,9 @@ impl Place {
         CatalogError::catalog(self.url(), why)
     }
 
-    /// Reads a file that may be missing.
-    pub(super) async fn read(&self, file: &str) -> Result<Result<Bytes, Absence>, CatalogError> {
-        Ok(match self.store.get(&self.path(file)).await {
+    /// Reads a file that may be missing, and should have no more bytes than these.
+    pub(super) async fn read(&self, file: &str, most: u64) -> Result<Result<Bytes, Absence>, CatalogError> {
+        Ok(match self.store.get_small(&self.path(file), most).await {
             Ok(bytes) if is_web_page(&bytes) => Err(Absence::WebPage),
             Ok(bytes) => Ok(bytes),
             Err(error) if error.is_absent() => Err(Absence::NotThere),
@@ -112,6 +112,9 @@ impl Place {
             self.resolve(text)
         };
         let root = self.store.url();
+        if target.scheme() == "file" && !self.store.is_local() {
+            return Err(self.bad(format!("its member {text} would be a folder of this machine")));
+        }
         let same_place = root.scheme() == target.scheme() && root.authority() == target.authority();
         match target.path().strip_prefix(root.path()) {
             Some(rest) if same_place => {
@@ -164,6 +167,17 @@ mod tests {
         for file in ["#HATS catalog\n", "Norder,Npix\n", "", "PAR1"] {
             assert!(!is_web_page(file.as_bytes()), "{file}");
         }
+    }
+
+    #[test]
+    fn a_distant_collection_has_no_member_on_this_machine_and_none_above_its_bucket() {
+        let place = Place::open("s3://bucket/sky", &Remote::default()).unwrap();
+        let sentence = place.member("file:///etc", &Remote::default()).unwrap_err().to_string();
+        assert!(sentence.contains("its member file:///etc would be a folder of this machine"), "{sentence}");
+        let above = place.member("../../../../etc", &Remote::default()).unwrap();
+        assert_eq!(above.url().as_str(), "s3://bucket/etc/");
+        let beside = place.member("/other#1/50%", &Remote::default()).unwrap();
+        assert_eq!(beside.url().as_str(), "s3://bucket/other%231/50%25/");
     }
 
     #[test]

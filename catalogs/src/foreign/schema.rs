@@ -229,13 +229,19 @@ fn largest_that_fits(from: &DataType, to: &DataType) -> Option<i128> {
     match (from, to) {
         (DataType::Int64 | DataType::UInt64, DataType::Float64) => Some(1 << 53),
         (DataType::UInt64, DataType::Int64) => Some(i64::MAX.into()),
+        (DataType::Timestamp(coarse, _), DataType::Timestamp(fine, _)) if coarse != fine => {
+            Some(i128::from(i64::MAX) / (parts(*fine) / parts(*coarse)).max(1))
+        }
         _ => None,
     }
 }
 
 fn within(bounds: &ColumnBounds, limit: i128) -> bool {
     let number = |bound: &Option<ArrayRef>| {
-        let wide = cast(bound.as_ref()?, &DataType::Decimal128(38, 0)).ok()?;
+        let bound = bound.as_ref()?;
+        let whole =
+            if bound.data_type().is_temporal() { cast(bound, &DataType::Int64).ok()? } else { Arc::clone(bound) };
+        let wide = cast(&whole, &DataType::Decimal128(38, 0)).ok()?;
         Some(wide.as_primitive::<Decimal128Type>().value(0))
     };
     match (number(&bounds.min), number(&bounds.max)) {
@@ -320,13 +326,17 @@ fn common_fields(a: &Fields, b: &Fields) -> Option<Fields> {
 }
 
 fn finer(a: TimeUnit, b: TimeUnit) -> TimeUnit {
-    let fineness = |unit: TimeUnit| match unit {
-        TimeUnit::Second => 0,
-        TimeUnit::Millisecond => 1,
-        TimeUnit::Microsecond => 2,
-        TimeUnit::Nanosecond => 3,
-    };
-    if fineness(a) >= fineness(b) { a } else { b }
+    if parts(a) >= parts(b) { a } else { b }
+}
+
+/// How many of a unit make a second.
+fn parts(unit: TimeUnit) -> i128 {
+    match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    }
 }
 
 fn common_number(a: &DataType, b: &DataType) -> Option<DataType> {
@@ -367,7 +377,8 @@ const SPELLINGS: [(&str, &str); 5] = [
     ("description", "vo:description"),
 ];
 
-/// The field with only that metadata which says something about the column. A column without any type is text.
+/// The field with only that metadata which says something about the column. A column without any type is text, and a
+/// floating one may be NULL, as its NaN are.
 fn described(field: Field) -> Field {
     let mut metadata = HashMap::new();
     for (key, text) in field.metadata().iter().filter(|(_, text)| !text.trim().is_empty()) {
@@ -379,7 +390,8 @@ fn described(field: Field) -> Field {
         }
     }
     let data_type = if *field.data_type() == DataType::Null { DataType::Utf8 } else { field.data_type().clone() };
-    field.with_data_type(data_type).with_metadata(metadata)
+    let nullable = field.is_nullable() || data_type.is_floating();
+    field.with_data_type(data_type).with_nullable(nullable).with_metadata(metadata)
 }
 
 #[cfg(test)]
@@ -424,6 +436,20 @@ mod tests {
             assert_eq!(common(&a, &b), None, "{a} and {b}");
             assert_eq!(common(&b, &a), None, "{b} and {a}");
         }
+    }
+
+    #[test]
+    fn times_that_a_finer_unit_cannot_count_are_not_within_it() {
+        let of = |unit| DataType::Timestamp(unit, None);
+        let limit = largest_that_fits(&of(TimeUnit::Second), &of(TimeUnit::Nanosecond));
+        assert_eq!(limit, Some(9_223_372_036));
+        assert_eq!(largest_that_fits(&of(TimeUnit::Second), &of(TimeUnit::Second)), None);
+        let at = |seconds: i64| {
+            let time: ArrayRef = Arc::new(arrow::array::TimestampSecondArray::from(vec![seconds]));
+            ColumnBounds { min: Some(Arc::clone(&time)), max: Some(time), nulls: Some(0), exact: true }
+        };
+        assert!(within(&at(9_223_372_036), 9_223_372_036));
+        assert!(!within(&at(32_503_680_000), 9_223_372_036), "the year 3000");
     }
 
     #[test]

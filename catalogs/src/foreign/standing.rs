@@ -11,6 +11,9 @@ use crate::{CatalogError, Properties, Remote, layout};
 /// The old name of a catalogue's properties, before the format was called HATS.
 const HIPSCAT: &str = "catalog_info.json";
 
+/// Properties are a few lines: no file of more bytes is read as such.
+const PROPERTIES_AT_MOST: u64 = 4 << 20;
+
 /// How many steps lead from a collection or extension to a catalogue at most.
 const STEPS: usize = 4;
 
@@ -57,7 +60,7 @@ fn properties_file(url: &str) -> Option<(&str, &str)> {
 }
 
 async fn read_file(place: &Place, file: &str) -> Result<Described, CatalogError> {
-    let text = place.read(file).await?.map_err(|absence| nothing(place, file, &[absence]))?;
+    let text = place.read(file, PROPERTIES_AT_MOST).await?.map_err(|absence| nothing(place, file, &[absence]))?;
     info::described(&parse(&text)).map_err(|why| place.bad(format!("{file}: {why}")))
 }
 
@@ -65,12 +68,12 @@ async fn read_file(place: &Place, file: &str) -> Result<Described, CatalogError>
 async fn look(place: &Place) -> Result<Described, CatalogError> {
     let mut absences = Vec::new();
     for file in [layout::PROPERTIES, layout::OLD_PROPERTIES, layout::COLLECTION] {
-        match place.read(file).await? {
+        match place.read(file, PROPERTIES_AT_MOST).await? {
             Ok(text) => return info::described(&parse(&text)).map_err(|why| place.bad(format!("{file}: {why}"))),
             Err(absence) => absences.push(absence),
         }
     }
-    if place.read(HIPSCAT).await?.is_ok() {
+    if place.read(HIPSCAT, PROPERTIES_AT_MOST).await?.is_ok() {
         return Err(place.bad(
             "it is in the old format HiPSCat (catalog_info.json), whose spatial index is another one; import its Parquet \
              files instead of attaching it",

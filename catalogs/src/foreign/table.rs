@@ -206,12 +206,25 @@ fn position(info: &CatalogInfo, schema: &Schema, warnings: &mut Vec<String>) -> 
         }
     });
     match fault {
-        None => Ok(Some(Position { ra: ra.clone(), dec: dec.clone(), slack_arcsec: 0.0 })),
+        None => {
+            let slack_arcsec = [ra, dec].into_iter().map(|column| rounding(schema, column)).fold(0.0, f64::max);
+            Ok(Some(Position { ra: ra.clone(), dec: dec.clone(), slack_arcsec }))
+        }
         Some(why) if matches!(info.kind, Kind::Object | Kind::Source) => Err(why),
         Some(why) => {
             warnings.push(why);
             Ok(None)
         }
+    }
+}
+
+/// How far, in arcseconds, a position may lie from where it was when its cell was computed, since it is stored with fewer
+/// digits. Right ascensions near 360 degrees are a ninth of an arcsecond apart in 32 bits, a quarter of a degree in 16.
+fn rounding(schema: &Schema, column: &str) -> f64 {
+    match schema.field_with_name(column).map(|field| field.data_type()) {
+        Ok(DataType::Float32) => 0.1,
+        Ok(DataType::Float16) => 900.0,
+        _ => 0.0,
     }
 }
 
@@ -315,6 +328,21 @@ mod tests {
         assert_eq!(of(2, 10, (2, 2)), Ok(Some((10 << 52, (11 << 52) - 1))));
         assert!(of(2, 10, (2, 3)).is_err());
         assert!(of(2, 10, (1, 1)).is_err());
+    }
+
+    #[test]
+    fn positions_of_few_digits_are_looked_for_around_their_cells() {
+        let fields = [("a", DataType::Float64), ("b", DataType::Float32)];
+        let schema = Schema::new(fields.map(|(name, ty)| arrow::datatypes::Field::new(name, ty, true)).to_vec());
+        let slack = |ra: &str, dec: &str| {
+            let told = "obs_collection=c\ndataproduct_type=object\nhats_col_ra=RA\nhats_col_dec=DEC\n";
+            let told = told.replace("RA", ra).replace("DEC", dec);
+            let info = crate::foreign::info::catalog(&crate::Properties::parse(&told)).unwrap();
+            position(&info, &schema, &mut Vec::new()).unwrap().unwrap().slack_arcsec
+        };
+        assert_eq!(slack("a", "a"), 0.0);
+        let step = f64::from(360.0_f32 - 360.0_f32.next_down()) * 3600.0;
+        assert!(slack("a", "b") > step / 2.0 && slack("b", "a") == slack("b", "b"));
     }
 
     #[test]

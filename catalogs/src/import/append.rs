@@ -11,9 +11,9 @@ use std::{ops::Range, sync::Mutex, sync::PoisonError};
 use arrow::{
     array::AsArray,
     compute::cast,
-    datatypes::{DataType, Int64Type},
+    datatypes::{DataType, Int64Type, SchemaRef},
 };
-use formats::{Input, SourceOptions, TableSource};
+use formats::{Format, FormatError, Input, Piece, Pieces, SourceOptions, TableSource, Take};
 use sky::Pixel;
 use tokio::runtime::Handle;
 
@@ -64,25 +64,69 @@ pub(super) fn check(base: &CatalogSnapshot, store: &CatalogStore, plan: &ImportP
     Ok(())
 }
 
-/// Opens data files of a table as sources.
-pub(super) fn open(
-    base: &CatalogSnapshot,
-    files: impl Iterator<Item = usize>,
-    runtime: &Handle,
-) -> Result<Vec<Box<dyn TableSource>>, CatalogError> {
-    let sources = files.map(|number| {
-        let file = &base.files()[number];
-        let path = base.path_of(file);
-        let meta = runtime.block_on(base.store().head(&path))?;
-        let input = Input::object(file.path.clone(), base.store().objects(), meta, runtime.clone());
-        Ok(formats::open(input, &SourceOptions { format: Some(formats::Format::Parquet), ..SourceOptions::default() })?)
+/// Data files of a table as sources.
+pub(super) fn open(base: &CatalogSnapshot, files: &[usize], runtime: &Handle) -> Vec<Box<dyn TableSource>> {
+    let sources = files.iter().map(|number| {
+        let (base, runtime) = (base.clone(), runtime.clone());
+        Box::new(Stored { base, number: *number, runtime }) as Box<dyn TableSource>
     });
     sources.collect()
 }
 
+/// A data file of a table. It is opened where its rows are read, and is one piece: of a hundred thousand files no more
+/// footers are held than there are threads.
+struct Stored {
+    base: CatalogSnapshot,
+    number: usize,
+    runtime: Handle,
+}
+
+impl Stored {
+    fn file(&self) -> &DataFile {
+        &self.base.files()[self.number]
+    }
+
+    fn decode(&self, columns: Option<&[usize]>, take: &mut Take<'_>) -> Result<(), FormatError> {
+        let (base, file) = (&self.base, self.file());
+        let unreachable = |error: CatalogError| FormatError::unreadable(&file.path, std::io::Error::other(error));
+        let meta = self.runtime.block_on(base.store().head(&base.path_of(file))).map_err(unreachable)?;
+        let input = Input::object(file.path.clone(), base.store().objects(), meta, self.runtime.clone());
+        let options = SourceOptions { format: Some(Format::Parquet), ..SourceOptions::default() };
+        let opened = formats::open(input, &options)?;
+        let names = |schema: &SchemaRef| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+        if names(opened.schema()) != names(self.base.schema()) || opened.row_count() != Some(file.rows) {
+            return Err(FormatError::bad(&file.path, "it is not the file of the table that it was"));
+        }
+        opened.pieces(columns)?.try_for_each(|piece| piece?.decode(take))
+    }
+}
+
+impl TableSource for Stored {
+    fn name(&self) -> &str {
+        &self.file().path
+    }
+
+    fn schema(&self) -> &SchemaRef {
+        self.base.schema()
+    }
+
+    fn fingerprint(&self) -> String {
+        self.file().sha256.clone().unwrap_or_default()
+    }
+
+    fn row_count(&self) -> Option<u64> {
+        Some(self.file().rows)
+    }
+
+    fn pieces(&self, columns: Option<&[usize]>) -> Result<Pieces<'_>, FormatError> {
+        let columns = columns.map(<[usize]>::to_vec);
+        Ok(Box::new(std::iter::once(Ok(Piece::new(move |take| self.decode(columns.as_deref(), take))))))
+    }
+}
+
 /// The numbers of the files that new rows fall in, or that lose rows to them.
 pub(super) fn affected(base: &CatalogSnapshot, survey: &Survey) -> Vec<usize> {
-    let loses = |number: usize| survey.dropped.as_ref().is_some_and(|dropped| dropped.of(number) > 0);
+    let loses = |number: usize| survey.dropped.as_ref().is_some_and(|dropped| dropped.is_of(number));
     let gains = |file: &DataFile| match (&survey.spread, file.pixel) {
         (Spread::Sky(histogram), Some(pixel)) => histogram.rows(pixel.range()) > 0,
         _ => false,

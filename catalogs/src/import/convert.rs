@@ -47,6 +47,15 @@ pub(super) fn place_of(number: u64) -> u64 {
     number & ((1 << PLACE_BITS) - 1)
 }
 
+/// The rank of its source.
+pub(super) fn rank_of(number: u64) -> usize {
+    (number >> PLACE_BITS) as usize
+}
+
+/// The kind of rows that belong to no row of their director, and the reason.
+pub(super) const NO_DIRECTOR: &str = "no director row";
+pub(super) const NO_DIRECTOR_ROW: &str = "the director table has no row that it belongs to";
+
 /// How batches of each source become batches of the table.
 pub(super) struct Columns {
     stored: SchemaRef,
@@ -420,10 +429,9 @@ impl Converted {
         self.cells = Vec::with_capacity(found.len());
         for (row, cell) in found.into_iter().enumerate() {
             let Some(cell) = cell else {
-                self.bad.entry(row).or_insert_with(|| Bad {
-                    kind: "no director row".to_owned(),
-                    reason: "the director table has no row that it belongs to".to_owned(),
-                });
+                self.bad
+                    .entry(row)
+                    .or_insert_with(|| Bad { kind: NO_DIRECTOR.to_owned(), reason: NO_DIRECTOR_ROW.to_owned() });
                 self.cells.push(0);
                 continue;
             };
@@ -485,8 +493,8 @@ fn numbers(rank: usize, places: &Places, rows: usize) -> UInt64Array {
             let first = number(rank, Place::Row(*first));
             UInt64Array::from_iter_values(first..first + rows as u64)
         }
-        Places::Lines(lines) => {
-            UInt64Array::from_iter_values(lines.iter().map(|line| number(rank, Place::Line(*line))))
+        Places::Numbers(places) | Places::Lines(places) => {
+            UInt64Array::from_iter_values(places.iter().map(|place| number(rank, Place::Row(*place))))
         }
     }
 }

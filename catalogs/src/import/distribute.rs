@@ -9,8 +9,8 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array},
-    compute::filter_record_batch,
+    array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt32Array, UInt64Array},
+    compute::{filter_record_batch, take_record_batch},
     datatypes::{DataType, Field, Schema, SchemaRef},
     json::LineDelimitedWriter,
 };
@@ -28,6 +28,8 @@ use crate::CatalogError;
 
 /// The kind of rows that are set aside for their identifier.
 pub(super) const DUPLICATE: &str = "duplicate";
+/// How many bad rows are told as text at once.
+const AT_ONCE: usize = 1024;
 /// The longest text of a row that is kept with it.
 const TEXT_BYTES: usize = 64 << 10;
 
@@ -43,6 +45,7 @@ pub(super) struct Tally {
     /// Right ascensions that were brought into [0, 360).
     pub(super) wrapped: u64,
     /// The largest distance in degrees of a row from the row that it is kept with.
+    #[serde(with = "as_text")]
     pub(super) slack: f64,
     /// Stored rows that were read to be written anew, and how many of them gave way to new ones.
     pub(super) stored: u64,
@@ -108,13 +111,13 @@ pub(super) fn distribute(
     let act = |source: usize, rows: Rows| {
         let rank = columns.rank(source);
         let joined = survey.joined.as_ref().filter(|_| !columns.is_stored(source));
-        let joined = joined.map(|joined| move |numbers: &[u64]| joined.of(rank, numbers));
+        let joined = joined.map(|joined| move |numbers: &[u64]| joined.of(numbers));
         let joined = joined.as_ref().map(|joined| joined as CellsByNumber<'_>);
         let mut converted = columns.convert(source, &rows.batch, &rows.places, &wanted, joined)?;
         context.refuse(source, &rows, &converted)?;
         if let Some(dropped) = &survey.dropped {
             for (row, number) in converted.numbers.values().iter().enumerate() {
-                if dropped.contains(rank, *number) {
+                if dropped.contains(*number) {
                     converted.bad.entry(row).or_insert_with(|| Bad {
                         kind: DUPLICATE.to_owned(),
                         reason: "another row with the same identifier is published".to_owned(),
@@ -122,7 +125,10 @@ pub(super) fn distribute(
                 }
             }
         }
-        set_aside(context, rank, source, &rows, &converted.bad, &aside)?;
+        // A stored row that gives way to a better one is still in the version before.
+        if source < given {
+            set_aside(context, rank, source, &rows, &converted.bad, &aside)?;
+        }
         let (wrapped, slack) = (converted.wrapped, converted.slack);
         let kinds: Vec<String> = converted.bad.values().map(|bad| bad.kind.clone()).collect();
         let batch = converted.good()?.into_batch(columns.moved_schema())?;
@@ -204,8 +210,13 @@ fn set_aside(
     for row in &rows.bad {
         set.push((row.place, &row.reason, row.text.clone()));
     }
-    for (row, Bad { reason, .. }) in bad {
-        set.push((rows.places.of(*row), reason, as_json(&rows.batch, *row)));
+    let numbered: Vec<(&usize, &Bad)> = bad.iter().collect();
+    for some in numbered.chunks(AT_ONCE) {
+        let chosen = UInt32Array::from_iter_values(some.iter().map(|(row, _)| **row as u32));
+        let text = as_json(&take_record_batch(&rows.batch, &chosen)?);
+        for (number, (row, Bad { reason, .. })) in some.iter().enumerate() {
+            set.push((rows.places.of(**row), reason, text.as_ref().map(|text| text[number].clone())));
+        }
     }
     let name = context.columns.source(source);
     let columns: Vec<ArrayRef> = vec![
@@ -222,10 +233,41 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_BYTES)]
 }
 
-/// A row as JSON, if it can be written so.
-fn as_json(batch: &RecordBatch, row: usize) -> Option<String> {
+/// Rows as JSON, if they can be written so: a line each.
+fn as_json(rows: &RecordBatch) -> Option<Vec<String>> {
     let mut writer = LineDelimitedWriter::new(Vec::new());
-    writer.write(&batch.slice(row, 1)).ok()?;
+    writer.write(rows).ok()?;
     writer.finish().ok()?;
-    Some(String::from_utf8(writer.into_inner()).ok()?.trim_end().to_owned())
+    let text = String::from_utf8(writer.into_inner()).ok()?;
+    let lines: Vec<String> = text.lines().map(|line| cut(line).to_owned()).collect();
+    (lines.len() == rows.num_rows()).then_some(lines)
+}
+
+/// A number in JSON as text: a number there may come back as another, and a resumed import shall make the same bytes.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(number: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&number.to_string())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn counts_come_back_from_the_journal_to_the_last_bit(slack in 0.0..180.0_f64) {
+            let tally = Tally { slack, ..Tally::default() };
+            let back: Tally = serde_json::from_slice(&serde_json::to_vec(&tally).unwrap()).unwrap();
+            prop_assert_eq!(back, tally);
+        }
+    }
 }

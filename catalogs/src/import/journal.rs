@@ -20,11 +20,11 @@ use formats::TableSource;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sky::{Order, Pixel};
 
-use super::{ImportPlan, distribute::Tally, survey::Planned};
+use super::{ImportPlan, distribute::Tally, report_of, survey::Planned};
 use crate::{
-    CatalogError, CatalogStore, DataFile,
+    CatalogError, CatalogStore, DataFile, Remote,
     layout::{DESCRIPTOR, JOURNAL},
-    manifest,
+    manifest, open,
     statistics::{FileStatistics, decode, encode},
 };
 use arrow::datatypes::SchemaRef;
@@ -140,7 +140,7 @@ impl Decided {
     }
 }
 
-/// An import that was begun and not ended.
+/// An import that was begun.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unfinished {
     /// When it was begun, as its catalogue tells.
@@ -151,10 +151,14 @@ pub struct Unfinished {
     pub rows: u64,
 }
 
-/// What of an import can be gone on with in a folder; nothing, where it never got through its first pass, or ended.
+/// What of an import can be gone on with in a folder; nothing, where it never got through its first pass. One that has
+/// ended has only to be published: going on with it does nothing but tell what it made.
 pub async fn unfinished(store: &CatalogStore, root: &str) -> Result<Option<Unfinished>, CatalogError> {
     if store.exists(&format!("{root}/{DESCRIPTOR}")).await? {
-        return Ok(None);
+        let snapshot = open(store, root, &Remote::default()).await?;
+        let rows = report_of(&snapshot).await?.map_or(snapshot.rows(), |report| report.rows_read);
+        let (created, partitions) = (snapshot.descriptor().created, snapshot.files().len());
+        return Ok(Some(Unfinished { created, partitions, rows }));
     }
     let decided: Option<Decided> = read(store, root, "plan.json").await?;
     Ok(decided.filter(|decided| decided.format == FORMAT).map(|decided| Unfinished {

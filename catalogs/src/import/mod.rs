@@ -44,6 +44,7 @@ mod values;
 
 use std::{sync::Arc, time::Instant};
 
+use arrow::error::ArrowError;
 use formats::TableSource;
 use tokio::runtime::Handle;
 
@@ -83,22 +84,22 @@ pub async fn run(
     mut plan: ImportPlan,
     progress: Listener,
 ) -> Result<(CatalogSnapshot, ImportReport), CatalogError> {
-    plan.inherit();
+    plan.settle();
     let mut found = None;
     if plan.resume {
+        found = journal::find(store, root, &plan, &sources).await?;
         if store.exists(&format!("{root}/{}", layout::DESCRIPTOR)).await? {
             return ended(store, root).await;
         }
-        found = journal::find(store, root, &plan, &sources).await?;
     }
     if let Some(found) = &found {
         plan.created = found.decided.created;
     }
     let stop = Stop::default();
-    let _stop = stop.on_drop();
     let spill = Spill::new(&plan.spill, root)?;
+    let _stop = stop.on_drop(); // before the folder goes
     let plan = Arc::new(plan);
-    let surveyor = Surveyor { store, plan: &plan, spill: &spill, stop: &stop, progress: &progress };
+    let surveyor = Surveyor { store, plan: &plan, spill: &spill, stop: &stop, progress: &progress, is_dry: false };
     let started = Instant::now();
     let outcome = async {
         let begun = surveyor.decide(sources, found, root).await?;
@@ -120,12 +121,12 @@ pub async fn dry_run(
     mut plan: ImportPlan,
     progress: Listener,
 ) -> Result<ImportReport, CatalogError> {
-    plan.inherit();
+    plan.settle();
     let stop = Stop::default();
-    let _stop = stop.on_drop();
     let spill = Spill::new(&plan.spill, &format!("dry-{:016x}", rand::random::<u64>()))?;
+    let _stop = stop.on_drop(); // before the folder goes
     let plan = Arc::new(plan);
-    let surveyor = Surveyor { store, plan: &plan, spill: &spill, stop: &stop, progress: &progress };
+    let surveyor = Surveyor { store, plan: &plan, spill: &spill, stop: &stop, progress: &progress, is_dry: true };
     let started = Instant::now();
     let Decision { report, .. } = surveyor.survey(sources, &Handle::current(), None).await?;
     Ok(ImportReport { seconds: steps::seconds_since(started), peak_memory: report::peak_memory(), ..report })
@@ -143,5 +144,22 @@ async fn ended(store: &CatalogStore, root: &str) -> Result<(CatalogSnapshot, Imp
 /// Whether the input is at fault, so that going on would fail again.
 fn is_of_input(error: &CatalogError) -> bool {
     use formats::FormatError::Bad;
-    matches!(error, CatalogError::BadInput { .. } | CatalogError::Format(Bad { .. }) | CatalogError::Arrow(_))
+    match error {
+        CatalogError::Arrow(error) => !matches!(error, ArrowError::IoError(..)), // of the local disk
+        error => matches!(error, CatalogError::BadInput { .. } | CatalogError::Format(Bad { .. })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_the_input() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert!(!is_of_input(&ArrowError::from(full).into()));
+        assert!(!is_of_input(&CatalogError::io("writing", std::io::ErrorKind::StorageFull.into())));
+        assert!(is_of_input(&ArrowError::ComputeError("overflow".to_owned()).into()));
+        assert!(is_of_input(&CatalogError::input("a.csv", "row 1: it is bad")));
+    }
 }

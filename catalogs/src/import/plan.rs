@@ -178,10 +178,18 @@ impl ImportPlan {
         }
     }
 
-    /// Takes over what the table has that rows are added to.
-    pub(super) fn inherit(&mut self) {
+    /// Leaves out what is asked for twice, and takes over what the table has that rows are added to.
+    pub(super) fn settle(&mut self) {
+        let mut seen = std::collections::HashSet::new();
+        self.indexes.retain(|index| seen.insert(index.clone()));
+        let mut seen = std::collections::HashSet::new();
+        self.margins.retain(|margin| seen.insert(margin.0.to_bits()));
         let Some(base) = self.base.clone() else { return };
         let descriptor = base.descriptor();
+        if let (PositionPlan::Like { own: own @ None, .. }, Some(position)) = (&mut self.position, &descriptor.position)
+        {
+            *own = Some((position.ra.clone(), position.dec.clone(), PositionUnit::Auto));
+        }
         self.id = self.id.take().or_else(|| descriptor.id.clone());
         for margin in &descriptor.margins {
             if self.margins.iter().all(|wanted| wanted.0 != margin.arcsec) {

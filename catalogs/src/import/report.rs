@@ -193,6 +193,11 @@ pub(super) fn peak_memory() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
+/// So many of a thing.
+fn counted(number: u64, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
 impl ImportReport {
     /// How many rows of the sources are not in the table.
     pub fn rows_set_aside(&self) -> u64 {
@@ -209,7 +214,7 @@ impl ImportReport {
             lines.push(format!("{} rows of the version before gave way to better ones", self.replaced));
         }
         if self.rows != *rows_published {
-            lines.push(format!("{} rows in the table", self.rows));
+            lines.push(format!("{} in the table", counted(self.rows, "row")));
         }
         if self.wrapped > 0 {
             lines.push(format!("{} right ascensions were brought into [0, 360)", self.wrapped));
@@ -219,8 +224,10 @@ impl ImportReport {
             partitions.orders.iter().map(|(order, count)| format!("{count} of order {order}")).collect();
         let orders = if orders.is_empty() { String::new() } else { format!(" ({})", orders.join(", ")) };
         lines.push(format!(
-            "{} partitions{orders} of {} to {} rows",
-            partitions.count, partitions.smallest, partitions.largest
+            "{}{orders} of {} to {} rows",
+            counted(partitions.count as u64, "partition"),
+            partitions.smallest,
+            partitions.largest
         ));
         if self.shared_files > 0 {
             lines.push(format!("{} files are shared with the version before", self.shared_files));
@@ -233,11 +240,14 @@ impl ImportReport {
             ));
         }
         for (what, members) in [("margin", &self.margins), ("index", &self.indexes)] {
-            lines.extend(
-                members
-                    .iter()
-                    .map(|member| format!("{what} {}: {} rows in {} files", member.folder, member.rows, member.files)),
-            );
+            lines.extend(members.iter().map(|member| {
+                format!(
+                    "{what} {}: {} in {}",
+                    member.folder,
+                    counted(member.rows, "row"),
+                    counted(member.files, "file")
+                )
+            }));
         }
         lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         lines

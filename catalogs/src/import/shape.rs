@@ -7,7 +7,10 @@
 //! A column that a file lacks is NULL there. Types are widened only where no value is lost; where that does not do, text is
 //! asked to be read anew as what the others are, or as text. Nothing is decided from values here.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use arrow::{
     array::{Array, ArrayRef, StringArray},
@@ -81,7 +84,11 @@ impl Shape {
         }
         let position = own_position(sources, plan, &shape.fields)?;
         for field in &mut shape.fields {
-            if let Some((_, data_type)) = plan.cast.iter().find(|(name, _)| name == field.name()) {
+            if let Some((name, data_type)) = plan.cast.iter().find(|(name, _)| name == field.name()) {
+                if plan.base.is_some() && field.data_type() != data_type {
+                    let why = format!("{name} is {} in the table, and cannot become {data_type}", field.data_type());
+                    return Err(CatalogError::input(&plan.name, why));
+                }
                 *field = Arc::new(field.as_ref().clone().with_data_type(data_type.clone()));
             }
         }
@@ -221,17 +228,20 @@ impl Shape {
 }
 
 /// The columns of one source under the names that they get, with their indices in it.
-struct Named(Vec<(FieldRef, usize)>);
+struct Named {
+    columns: Vec<(FieldRef, usize)>,
+    indices: HashMap<String, usize>,
+}
 
 impl Named {
     fn index(&self, field: &Field) -> Option<usize> {
-        self.0.iter().find(|(own, _)| own.name() == field.name()).map(|(_, index)| *index)
+        self.indices.get(field.name()).copied()
     }
 }
 
 fn columns_of(source: &str, schema: &Schema, plan: &ImportPlan, cell: bool) -> Result<Named, CatalogError> {
     let mut columns: Vec<(FieldRef, usize)> = Vec::with_capacity(schema.fields().len());
-    let mut names = HashSet::new();
+    let mut indices = HashMap::new();
     for (index, field) in schema.fields().iter().enumerate() {
         if plan.drop.contains(field.name()) {
             continue;
@@ -247,7 +257,7 @@ fn columns_of(source: &str, schema: &Schema, plan: &ImportPlan, cell: bool) -> R
         if new.trim().is_empty() {
             return Err(CatalogError::input(source, format!("column {} has no name", index + 1)));
         }
-        if !names.insert(new.clone()) {
+        if indices.insert(new.clone(), index).is_some() {
             return Err(CatalogError::input(source, format!("two columns are called {new}")));
         }
         if let Some(kind) = unstorable(field.data_type()) {
@@ -257,13 +267,13 @@ fn columns_of(source: &str, schema: &Schema, plan: &ImportPlan, cell: bool) -> R
         let stored = Field::new(new, stored_type(field.data_type()), true).with_metadata(field.metadata().clone());
         columns.push((Arc::new(stored), index));
     }
-    Ok(Named(columns))
+    Ok(Named { columns, indices })
 }
 
 /// A name that an option mentions and no source has is a slip of the pen.
 fn check_mentions(sources: &[Box<dyn TableSource>], plan: &ImportPlan, named: &[Named]) -> Result<(), CatalogError> {
     let in_sources = |name: &str| sources.iter().any(|source| source.schema().field_with_name(name).is_ok());
-    let in_table = |name: &str| named.iter().any(|columns| columns.0.iter().any(|(field, _)| field.name() == name));
+    let in_table = |name: &str| named.iter().any(|columns| columns.indices.contains_key(name));
     let old = plan.rename.iter().map(|(old, _)| ("--rename", old)).chain(plan.drop.iter().map(|name| ("--drop", name)));
     for (option, name) in old {
         if !in_sources(name) {
@@ -292,8 +302,8 @@ fn check_mentions(sources: &[Box<dyn TableSource>], plan: &ImportPlan, named: &[
 /// The columns of all sources, each with the narrowest type that holds its values in all of them.
 fn merged(named: &[Named]) -> Vec<FieldRef> {
     let mut fields: Vec<FieldRef> = Vec::new();
-    let mut places = std::collections::HashMap::new();
-    for (field, _) in named.iter().flat_map(|columns| &columns.0) {
+    let mut places = HashMap::new();
+    for (field, _) in named.iter().flat_map(|named| &named.columns) {
         let Some(place) = places.get(field.name()) else {
             places.insert(field.name().clone(), fields.len());
             fields.push(Arc::clone(field));
@@ -315,8 +325,8 @@ fn of_base(
     sources: &[Box<dyn TableSource>],
     named: &[Named],
 ) -> Result<Vec<FieldRef>, CatalogError> {
-    for (source, columns) in sources.iter().zip(named) {
-        for (field, _) in &columns.0 {
+    for (source, named) in sources.iter().zip(named) {
+        for (field, _) in &named.columns {
             if base.schema().field_with_name(field.name()).is_err() {
                 let why =
                     format!("its column {} is not in the table that it is added to; drop or rename it", field.name());
@@ -469,6 +479,9 @@ pub(super) fn stored_type(data_type: &DataType) -> DataType {
         DataType::Dictionary(_, values) => stored_type(values),
         DataType::RunEndEncoded(_, values) => stored_type(values.data_type()),
         DataType::Float16 => DataType::Float32,
+        // Parquet has no logical types for these.
+        DataType::Date64 => DataType::Timestamp(TimeUnit::Millisecond, None),
+        DataType::Time32(TimeUnit::Second) => DataType::Time32(TimeUnit::Millisecond),
         DataType::Timestamp(TimeUnit::Second, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
         DataType::List(field) | DataType::ListView(field) => match field.data_type() {
             DataType::Struct(fields) => {

@@ -7,16 +7,21 @@ use parquet::{
     file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
 };
 
+use sha2::{Digest, Sha256};
+
 use crate::{
     CatalogError, CatalogStore, DataFile, Descriptor, HEALPIX_COLUMN, Kind, Properties,
     footers::Footers,
     import::{ImportPlan, journal::Finished, leaf::Style},
     layout, manifest,
+    snapshot::hexadecimal,
     statistics::StatisticsWriter,
 };
 
 /// Above so many column chunks `dataset/_metadata` is left out: readers do without, and it would be as large as a table.
 const FOOTER_CHUNKS: usize = 200_000;
+/// The most letters of a column's name in that of a folder.
+const LONGEST_NAME: usize = 100;
 /// How many footers are read at once.
 const FOOTERS_AT_ONCE: usize = 16;
 
@@ -173,8 +178,13 @@ pub(super) fn margin_folder(table: &str, arcsec: f64) -> String {
     format!("{table}_{arcsec}arcsec")
 }
 
-/// The name of the folder of an index.
+/// The name of the folder of an index. One that cannot tell its column whole has a checksum of it, so that no two share it.
 pub(super) fn index_folder(table: &str, column: &str) -> String {
     let plain = column.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' });
-    format!("{table}_by_{}", plain.collect::<String>())
+    let plain: String = plain.take(LONGEST_NAME).collect();
+    if plain == column {
+        return format!("{table}_by_{plain}");
+    }
+    let sum = hexadecimal(&Sha256::digest(column));
+    format!("{table}_by_{plain}_{}", &sum[..8])
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+use arrow::{compute::can_cast_types, datatypes::DataType};
 use formats::TableSource;
 use sky::{Arcsec, Deg, Pixel};
 use tokio::runtime::Handle;
@@ -37,6 +38,8 @@ pub(super) struct Surveyor<'a> {
     pub(super) spill: &'a Spill,
     pub(super) stop: &'a Stop,
     pub(super) progress: &'a Listener,
+    /// Whether nothing follows the first pass.
+    pub(super) is_dry: bool,
 }
 
 /// What is decided after the first pass.
@@ -133,6 +136,7 @@ impl Surveyor<'_> {
             stop: self.stop.clone(),
             progress: Arc::clone(self.progress),
             runtime: runtime.clone(),
+            is_dry: self.is_dry,
             store: self.store.clone(),
         };
         let decision = tokio::task::spawn_blocking(move || worker.survey(sources, director, skips));
@@ -171,6 +175,25 @@ fn check_plan(plan: &ImportPlan) -> Result<(), CatalogError> {
     Ok(())
 }
 
+/// Refuses what cannot be done with these columns.
+fn check_columns(plan: &ImportPlan, columns: &Columns) -> Result<(), CatalogError> {
+    for index in &plan.indexes {
+        let field = columns.schema().field_with_name(index)?;
+        value_kind(index, field.data_type())?;
+    }
+    if !plan.margins.is_empty() && columns.position().is_none() {
+        return Err(CatalogError::input(&plan.name, "its rows have no positions of their own, and so no margins"));
+    }
+    if let Some(best) = plan.best_column() {
+        let data_type = columns.schema().field_with_name(best)?.data_type();
+        if !(data_type.is_numeric() || data_type.is_temporal()) || !can_cast_types(data_type, &DataType::Float64) {
+            let why = format!("it is {data_type}, no number by which the best row could be told");
+            return Err(CatalogError::input(format!("column {best}"), why));
+        }
+    }
+    Ok(())
+}
+
 /// What the first pass needs on a thread of its own.
 struct Worker {
     plan: Arc<ImportPlan>,
@@ -179,6 +202,7 @@ struct Worker {
     progress: Listener,
     runtime: Handle,
     store: CatalogStore,
+    is_dry: bool,
 }
 
 impl Worker {
@@ -198,10 +222,7 @@ impl Worker {
         let base = plan.base.as_deref();
         let before = base.map_or(0, |base| base.files().len());
         let mut columns = Columns::new(&shape, &sources, before, plan, cells)?;
-        for index in &plan.indexes {
-            let field = columns.schema().field_with_name(index)?;
-            value_kind(index, field.data_type())?;
-        }
+        check_columns(plan, &columns)?;
         let given = sources.len();
         let order = append::order(base, plan);
         let (survey, planned, affected) = match known {
@@ -222,9 +243,7 @@ impl Worker {
             None => self.first_pass(&columns, &sources, director, order)?,
         };
         if let Some(base) = base {
-            for (source, rank) in
-                append::open(base, affected.iter().copied(), &self.runtime)?.into_iter().zip(&affected)
-            {
+            for (source, rank) in append::open(base, &affected, &self.runtime).into_iter().zip(&affected) {
                 columns.add_stored(source.as_ref(), *rank);
                 sources.push(source);
             }
@@ -239,8 +258,13 @@ impl Worker {
             planned.iter().map(|partition| histogram.rows(partition.range.clone())).collect::<Vec<u64>>()
         });
         let rows_read = survey.rows.iter().sum::<u64>();
-        let duplicates = survey.dropped.as_ref().map_or(0, |dropped| dropped.len());
-        let set_aside: u64 = survey.bad.values().sum();
+        let replaced = survey.dropped.as_ref().map_or(0, |dropped| dropped.before(before));
+        let duplicates = survey.dropped.as_ref().map_or(0, |dropped| dropped.len() - replaced);
+        let mut set_aside = survey.bad.clone();
+        if duplicates > 0 {
+            set_aside.insert(DUPLICATE.to_owned(), duplicates);
+        }
+        let rows_published = rows_read.saturating_sub(set_aside.values().sum());
         let orders = planned.iter().map(|partition| (partition.pixel.map(|pixel| pixel.order().get()), partition.rows));
         let mut warnings = shape.warnings;
         if survey.ambiguous > 0 {
@@ -257,10 +281,11 @@ impl Worker {
                 .map(|(source, rows)| SourceReport { name: source.name().to_owned(), rows: *rows })
                 .collect(),
             rows_read,
-            rows_published: rows_read.saturating_sub(set_aside + duplicates),
-            rows: (rows_read + base.map_or(0, CatalogSnapshot::rows)).saturating_sub(set_aside + duplicates),
-            set_aside: survey.bad.clone(),
+            rows_published,
+            rows: (rows_published + base.map_or(0, CatalogSnapshot::rows)).saturating_sub(replaced),
+            set_aside,
             duplicates,
+            replaced,
             unit_changes: shape.unit_changes,
             warnings,
             columns: report::columns(columns.schema(), &[]),
@@ -269,8 +294,9 @@ impl Worker {
             director: None,
             ..ImportReport::default()
         };
-        let description = plan.description.clone().or(shape.description);
-        let description = description.or_else(|| base.and_then(|base| base.description().map(str::to_owned)));
+        // What is said of one night is not said of all.
+        let of_base = base.and_then(|base| base.description().map(str::to_owned));
+        let description = plan.description.clone().or(of_base).or(shape.description);
         Ok(Decision { sources, given, columns, survey, planned, affected, director_rows, description, report })
     }
 
@@ -283,8 +309,8 @@ impl Worker {
         order: u8,
     ) -> Result<(Survey, Vec<Planned>, Vec<usize>), CatalogError> {
         let plan = &*self.plan;
-        let context =
-            Context { plan, columns, sources, spill: &self.spill, stop: &self.stop, progress: &*self.progress };
+        let (spill, stop, progress) = (&*self.spill, &self.stop, &*self.progress);
+        let context = Context { plan, columns, sources, is_dry: self.is_dry, spill, stop, progress };
         let Some(base) = plan.base.as_deref() else {
             let found = survey(&context, &[], director, order)?;
             let planned = partitions(&found, plan, &[], 0);
@@ -292,10 +318,10 @@ impl Worker {
         };
         // Identifiers must be those of no row that is there already.
         let keyed = if plan.id.is_some() { base.files().len() } else { 0 };
-        let stored = append::open(base, 0..keyed, &self.runtime)?;
+        let stored = append::open(base, &Vec::from_iter(0..keyed), &self.runtime);
         let mut found = survey(&context, &stored, director, order)?;
         let affected = append::affected(base, &found);
-        let again = append::open(base, affected.iter().copied(), &self.runtime)?;
+        let again = append::open(base, &affected, &self.runtime);
         append::count_stored(&again, &mut found, plan.threads, &self.stop)?;
         let mut planned = append::parts(base, &affected, plan);
         planned.extend(partitions(&found, plan, &append::fixed(base, &affected), append::next_part(base)));
@@ -312,7 +338,7 @@ pub(super) async fn finish(
     started: Instant,
 ) -> Result<(CatalogSnapshot, ImportReport), CatalogError> {
     let Begun { decision, tally } = begun;
-    let Surveyor { store, plan, spill, stop, progress } = *surveyor;
+    let Surveyor { store, plan, spill, stop, progress, .. } = *surveyor;
     let table = plan.name.table().to_owned();
     let schema = Arc::clone(decision.columns.schema());
     let mut report = decision.report.clone();
@@ -412,7 +438,8 @@ async fn move_rows(
         (surveyor.spill.path().to_owned(), surveyor.stop.clone(), Arc::clone(surveyor.progress));
     let moved = tokio::task::spawn_blocking(move || {
         let Decision { sources, given, columns, survey, planned, .. } = &*decision;
-        let context = Context { plan: &plan, columns, sources, spill: &spill, stop: &stop, progress: &*progress };
+        let context =
+            Context { plan: &plan, columns, sources, is_dry: false, spill: &spill, stop: &stop, progress: &*progress };
         distribute(&context, *given, survey, planned, &finished)
     });
     moved.await?

@@ -15,12 +15,14 @@ use arrow::{
     compute::cast,
     datatypes::{DataType, Float64Type},
 };
-use formats::{FormatError, Rows, TableSource};
+use formats::{FormatError, Place, Places, Rows, TableSource};
 use sky::Pixel;
 
 use super::{
     BadRowPolicy, DuplicatePolicy, ImportPlan, PositionPlan, Progress,
-    convert::{Bad, CellsFrom, Columns, Converted, Good, Wanted, place_of},
+    convert::{
+        Bad, CellsFrom, Columns, Converted, Good, NO_DIRECTOR, NO_DIRECTOR_ROW, Wanted, number, place_of, rank_of,
+    },
     partition::{Histogram, Limits, choose},
     pool::{Stop, each_rows},
 };
@@ -60,22 +62,42 @@ pub(super) enum Spread {
     Order(Vec<(u64, u64)>),
 }
 
-/// Row numbers without gaps between sources.
-#[derive(Clone, Debug, Default)]
+/// Places of rows without gaps between sources. They are known when all sources were read: how many rows a text has
+/// tells nothing of the line of its last one.
+#[derive(Clone, Debug)]
 pub(super) struct Dense {
-    /// What is added to the place of a row in the source of each rank.
-    offsets: BTreeMap<usize, u64>,
-    next: u64,
+    /// What is added to the place of a row in the source of each rank; after the last, how many places there are.
+    offsets: Vec<u64>,
 }
 
 impl Dense {
-    fn of(&self, rank: usize, number: u64) -> u64 {
-        self.offsets.get(&rank).copied().unwrap_or_default() + place_of(number)
+    /// From the last place in the source of each rank.
+    fn new(last: impl IntoIterator<Item = u64>) -> Self {
+        let mut end = 0;
+        let mut offsets = vec![end];
+        for last in last {
+            end += last + 1; // places begin at one
+            offsets.push(end);
+        }
+        Self { offsets }
     }
 
-    fn begin(&mut self, rank: usize, places: u64) {
-        self.offsets.insert(rank, self.next);
-        self.next += places + 1; // places begin at one
+    fn of(&self, number: u64) -> u64 {
+        self.offsets[rank_of(number)] + place_of(number)
+    }
+
+    fn of_rank(&self, rank: usize) -> Range<u64> {
+        self.offsets[rank]..self.offsets[rank + 1]
+    }
+
+    fn all(&self) -> u64 {
+        self.offsets.last().copied().unwrap_or_default()
+    }
+
+    /// The number of the row at a place.
+    fn number(&self, dense: u64) -> u64 {
+        let rank = self.offsets.partition_point(|offset| *offset <= dense).saturating_sub(1);
+        number(rank, Place::Row(dense - self.offsets[rank]))
     }
 }
 
@@ -87,8 +109,8 @@ pub(super) struct Dropped {
 
 impl Dropped {
     /// Whether a row is dropped.
-    pub(super) fn contains(&self, rank: usize, number: u64) -> bool {
-        self.rows.contains(self.dense.of(rank, number))
+    pub(super) fn contains(&self, number: u64) -> bool {
+        self.rows.contains(self.dense.of(number))
     }
 
     /// How many rows of all are dropped.
@@ -96,11 +118,14 @@ impl Dropped {
         self.rows.len()
     }
 
-    /// How many rows of the source of this rank are dropped.
-    pub(super) fn of(&self, rank: usize) -> u64 {
-        let Some(first) = self.dense.offsets.get(&rank).copied() else { return 0 };
-        let end = self.dense.offsets.values().copied().filter(|offset| *offset > first).min().unwrap_or(u64::MAX);
-        self.rows.iter().filter(|row| (first..end).contains(row)).count() as u64
+    /// How many rows of the sources before this rank are dropped.
+    pub(super) fn before(&self, rank: usize) -> u64 {
+        self.rows.within(0..self.dense.offsets[rank]).count() as u64
+    }
+
+    /// Whether rows of the source of this rank are dropped.
+    pub(super) fn is_of(&self, rank: usize) -> bool {
+        self.rows.within(self.dense.of_rank(rank)).next().is_some()
     }
 }
 
@@ -112,10 +137,10 @@ pub(super) struct Joined {
 
 impl Joined {
     /// The cells of rows of a source.
-    pub(super) fn of(&self, rank: usize, numbers: &[u64]) -> Result<Vec<Option<u64>>, CatalogError> {
+    pub(super) fn of(&self, numbers: &[u64]) -> Result<Vec<Option<u64>>, CatalogError> {
         let mut cells = Vec::with_capacity(numbers.len());
         for run in numbers.chunk_by(|a, b| a + 1 == *b) {
-            cells.extend(self.cells.of(self.dense.of(rank, run[0]), run.len())?);
+            cells.extend(self.cells.of(self.dense.of(run[0]), run.len())?);
         }
         Ok(cells)
     }
@@ -126,6 +151,8 @@ pub(super) struct Context<'a> {
     pub(super) plan: &'a ImportPlan,
     pub(super) columns: &'a Columns,
     pub(super) sources: &'a [Box<dyn TableSource>],
+    /// Whether the first pass looks at every value, since no other follows.
+    pub(super) is_dry: bool,
     pub(super) spill: &'a Path,
     pub(super) stop: &'a Stop,
     pub(super) progress: &'a (dyn Fn(Progress) + Send + Sync),
@@ -140,12 +167,14 @@ impl Context<'_> {
         let read = rows.bad.first().map(|bad| (bad.place, bad.reason.as_str()));
         let here = converted.bad.first_key_value().map(|(row, bad)| (rows.places.of(*row), bad.reason.as_str()));
         match read.into_iter().chain(here).min_by_key(|(place, _)| *place) {
-            Some((place, reason)) => Err(CatalogError::input(
-                self.columns.source(source),
-                format!("{place}: {reason} (--bad-rows set-aside publishes the other rows)"),
-            )),
+            Some((place, reason)) => Err(self.refusal(source, place, reason)),
             None => Ok(()),
         }
+    }
+
+    fn refusal(&self, source: usize, place: Place, reason: &str) -> CatalogError {
+        let why = format!("{place}: {reason} (--bad-rows set-aside publishes the other rows)");
+        CatalogError::input(self.columns.source(source), why)
     }
 }
 
@@ -168,9 +197,10 @@ struct Counted {
     bad: BTreeMap<String, u64>,
     spread: Spread,
     keyed: Option<Keyed>,
-    dense: Dense,
     /// The last place in each source.
     last: Vec<u64>,
+    /// Whether places are lines.
+    has_lines: Vec<bool>,
     total: u64,
 }
 
@@ -190,7 +220,7 @@ pub(super) fn survey(
         _ => None,
     };
     let extra: Vec<&str> = plan.best_column().into_iter().chain(plan.id.as_deref()).chain(key).collect();
-    let wanted = match plan.id.is_some() && plan.bad_rows == BadRowPolicy::SetAside {
+    let wanted = match context.is_dry || (plan.id.is_some() && plan.bad_rows == BadRowPolicy::SetAside) {
         true => columns.all(),
         false => columns.only(&extra),
     };
@@ -216,8 +246,8 @@ pub(super) fn survey(
             CellsFrom::Position | CellsFrom::Director => Spread::Sky(Histogram::new(order)),
         },
         keyed: ids,
-        dense: Dense::default(),
         last: vec![0; sources.len()],
+        has_lines: vec![false; sources.len()],
         total: 0,
     });
     let lock = || counted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,6 +262,7 @@ pub(super) fn survey(
         counted.rows[source] += (rows.batch.num_rows() + rows.bad.len()) as u64;
         counted.total += (rows.batch.num_rows() + rows.bad.len()) as u64;
         counted.last[source] = counted.last[source].max(last);
+        counted.has_lines[source] |= matches!(rows.places, Places::Lines(_));
         bad.into_iter().for_each(|kind| count(&mut counted.bad, kind));
         rows.bad.iter().for_each(|bad| count(&mut counted.bad, kind_of(&bad.reason)));
         match &mut counted.spread {
@@ -242,100 +273,84 @@ pub(super) fn survey(
                 marks.extend(chunks.map(|chunk| (chunk[0], chunk.len() as u64)));
             }
         }
-        let rank = columns.rank(source);
-        let Counted { keyed, dense, .. } = &mut *counted;
-        if let (Some(keyed), Some((key, best))) = (keyed, keys) {
-            push_keys(keyed, &good, key, best, |number| dense.of(rank, number))?;
+        if let (Some(keyed), Some((key, best))) = (&mut counted.keyed, keys) {
+            push_keys(keyed, &good, key, best)?;
         }
         if let (Some(children), Some(key)) = (&children, child) {
             let mut children = children.lock().unwrap_or_else(PoisonError::into_inner);
-            push_keys(&mut children, &good, key, None, |number| dense.of(rank, number))?;
+            push_keys(&mut children, &good, key, None)?;
         }
         let total = counted.total;
         drop(counted);
         (context.progress)(Progress::Counted(total));
         Ok(())
     };
-    let needs_numbers = plan.id.is_some() || child.is_some();
-    for range in groups(sources, needs_numbers) {
-        let known = |source: usize| sources[source].row_count();
-        if needs_numbers {
-            let mut counted = lock();
-            for source in range.clone() {
-                // Of a source alone in its group, what comes after it waits until its last place is known.
-                counted.dense.begin(columns.rank(source), known(source).unwrap_or(0));
-            }
-        }
-        each_rows(sources, range.clone(), &wanted.indices, plan.threads, context.stop, &act)?;
-        if needs_numbers && range.len() == 1 && known(range.start).is_none() {
-            let mut counted = lock();
-            counted.dense.next += counted.last[range.start];
-        }
-    }
-    let Counted { rows, bad, spread, keyed, dense, .. } = counted.into_inner().unwrap_or_else(PoisonError::into_inner);
+    each_rows(sources, 0..sources.len(), &wanted.indices, plan.threads, context.stop, &act)?;
+    let Counted { rows, bad, spread, keyed, last, has_lines, .. } =
+        counted.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut survey = Survey { rows, bad, spread, row_bytes, dropped: None, joined: None, director: None, ambiguous: 0 };
-    if let Some(keyed) = keyed {
-        survey.dropped = dropped(context, keyed, &dense)?;
-    }
+    let of_base =
+        plan.base.iter().flat_map(|base| base.files()).map(|file| if base.is_empty() { 0 } else { file.rows });
+    let dense = Dense::new(of_base.chain(last));
+    let mut unknown = RowSet::default();
     if let (Some(children), Some((director, histogram))) = (children, director) {
         let children = children.into_inner().unwrap_or_else(PoisonError::into_inner);
-        survey.take_director(children, director, histogram, dense, order)?;
+        unknown = survey.take_director(children, director, histogram, &dense, order)?;
+        refuse_unknown(context, &unknown, &dense, &has_lines)?;
+        if unknown.len() > 0 {
+            survey.bad.insert(NO_DIRECTOR.to_owned(), unknown.len());
+        }
+    }
+    if let Some(keyed) = keyed {
+        survey.dropped = dropped(context, keyed, dense, &unknown)?;
     }
     Ok(survey)
 }
 
 impl Survey {
-    /// Finds the cells of the rows of a child table, and counts them.
+    /// Finds the cells of the rows of a child table, and counts them. The rows that belong to none are returned.
     fn take_director(
         &mut self,
         children: Keyed,
         director: Keyed,
         histogram: Histogram,
-        dense: Dense,
+        dense: &Dense,
         order: u8,
-    ) -> Result<(), CatalogError> {
-        let joined = children.join(director, dense.next + 1)?;
+    ) -> Result<RowSet, CatalogError> {
+        let joined = children.join(director, dense.all(), |number| dense.of(number))?;
         let mut counted = Histogram::new(order);
         let mut row = 0;
-        while row < dense.next {
-            let some = (dense.next - row).min(65_536);
+        while row < dense.all() {
+            let some = (dense.all() - row).min(65_536);
             joined.cells.of(row, some as usize)?.into_iter().flatten().for_each(|cell| counted.count(cell));
             row += some;
         }
         self.spread = Spread::Sky(counted);
-        self.joined = Some(Joined { cells: joined.cells, dense });
+        self.joined = Some(Joined { cells: joined.cells, dense: dense.clone() });
         self.director = Some(histogram);
         self.ambiguous = joined.ambiguous;
-        Ok(())
+        Ok(joined.unknown)
     }
 }
 
-/// Sources that can be read side by side: where rows are numbered without gaps, those whose number of rows is known.
-fn groups(sources: &[Box<dyn TableSource>], needs_numbers: bool) -> Vec<Range<usize>> {
-    if !needs_numbers {
-        return std::iter::once(0..sources.len()).collect();
-    }
-    let mut groups: Vec<Range<usize>> = Vec::new();
-    let mut was_known = false;
-    for (number, source) in sources.iter().enumerate() {
-        let known = source.row_count().is_some();
-        match groups.last_mut() {
-            Some(group) if known && was_known => group.end = number + 1,
-            _ => groups.push(number..number + 1),
-        }
-        was_known = known;
-    }
-    groups
+/// Names the first row that belongs to no row of the director, if bad rows are refused.
+fn refuse_unknown(
+    context: &Context<'_>,
+    unknown: &RowSet,
+    dense: &Dense,
+    has_lines: &[bool],
+) -> Result<(), CatalogError> {
+    let first = unknown.within(0..u64::MAX).next().filter(|_| context.plan.bad_rows == BadRowPolicy::Refuse);
+    let Some(first) = first.map(|place| dense.number(place)) else { return Ok(()) };
+    let before = dense.offsets.len() - 1 - has_lines.len();
+    let source = rank_of(first) - before;
+    let place = place_of(first);
+    let place = if has_lines[source] { Place::Line(place) } else { Place::Row(place) };
+    Err(context.refusal(source, place, NO_DIRECTOR_ROW))
 }
 
 /// Pushes keys of good rows, run by run of rows that follow each other.
-fn push_keys(
-    keyed: &mut Keyed,
-    good: &Good,
-    key: usize,
-    best: Option<usize>,
-    dense: impl Fn(u64) -> u64,
-) -> Result<(), CatalogError> {
+fn push_keys(keyed: &mut Keyed, good: &Good, key: usize, best: Option<usize>) -> Result<(), CatalogError> {
     let best = match best {
         Some(best) => Some(cast(&good.columns[best], &DataType::Float64)?.as_primitive::<Float64Type>().clone()),
         None => None,
@@ -344,7 +359,7 @@ fn push_keys(
     for run in good.numbers.values().chunk_by(|a, b| a + 1 == *b) {
         let keys: ArrayRef = good.columns[key].slice(first, run.len());
         let best: Option<Float64Array> = best.as_ref().map(|best| best.slice(first, run.len()));
-        keyed.push(&keys, dense(run[0]), best.as_ref())?;
+        keyed.push(&keys, run[0], best.as_ref())?;
         first += run.len();
     }
     Ok(())
@@ -361,10 +376,6 @@ fn push_base(
     let columns = context.plan.best_column().into_iter().chain([id]);
     let columns: Vec<&str> = columns.collect();
     let lock = || counted.lock().unwrap_or_else(PoisonError::into_inner);
-    for (rank, source) in base.iter().enumerate() {
-        let rows = source.row_count().unwrap_or(0);
-        lock().dense.begin(rank, rows);
-    }
     let indices = base.iter().map(|source| {
         let mut found: Vec<usize> = columns.iter().filter_map(|name| source.schema().index_of(name).ok()).collect();
         found.sort_unstable();
@@ -379,41 +390,45 @@ fn push_base(
             Some(best) => Some(cast(&best, &DataType::Float64)?.as_primitive::<Float64Type>().clone()),
             None => None,
         };
-        let formats::Place::Row(first) = rows.places.of(0) else { return Ok(()) };
-        let mut counted = lock();
-        let Counted { keyed, dense, .. } = &mut *counted;
-        let first = dense.of(rank, first);
-        match keyed {
-            Some(keyed) => keyed.push(&keys, first, best.as_ref()),
+        let Places::Rows(first) = rows.places else { return Ok(()) };
+        match &mut lock().keyed {
+            Some(keyed) => keyed.push(&keys, number(rank, Place::Row(first)), best.as_ref()),
             None => Ok(()),
         }
     })
 }
 
-/// The rows that are dropped for their identifier, or the sentence that refuses them.
-fn dropped(context: &Context<'_>, keyed: Keyed, dense: &Dense) -> Result<Option<Dropped>, CatalogError> {
+/// The rows that are dropped for their identifier, or the sentence that refuses them. Those that are `unknown` to their
+/// director are not published, and so stand in for no other.
+fn dropped(
+    context: &Context<'_>,
+    keyed: Keyed,
+    dense: Dense,
+    unknown: &RowSet,
+) -> Result<Option<Dropped>, CatalogError> {
     let plan = context.plan;
     let keep = match plan.duplicates {
         DuplicatePolicy::KeepBest(_) => Keep::Best,
         DuplicatePolicy::Refuse | DuplicatePolicy::KeepFirst => Keep::First,
     };
-    let Duplicates { keys, dropped, examples } = keyed.duplicates(keep)?;
+    let Duplicates { keys, dropped, examples } = keyed.duplicates(keep, |number| {
+        let place = dense.of(number);
+        (!unknown.contains(place)).then_some(place)
+    })?;
     if dropped.len() == 0 {
         return Ok(None);
     }
     if plan.duplicates == DuplicatePolicy::Refuse {
         let id = plan.id.as_deref().unwrap_or_default();
-        let place = |row: u64| {
-            let (rank, offset) =
-                dense.offsets.iter().filter(|(_, offset)| **offset < row).max_by_key(|(_, offset)| **offset)?;
+        let place = |row: &u64| {
             let before = plan.base.as_ref().map_or(0, |base| base.files().len());
-            let source = rank.checked_sub(before);
+            let source = rank_of(*row).checked_sub(before);
             let source = source.map_or("the table", |source| context.columns.source(source));
-            Some(format!("row or line {} of {source}", row - offset))
+            format!("row or line {} of {source}", place_of(*row))
         };
         let example = examples.first().map(|example| {
             let key = example.key.clone().unwrap_or_else(|| "a long text".to_owned());
-            let places: Vec<String> = example.rows.iter().take(2).filter_map(|row| place(*row)).collect();
+            let places: Vec<String> = example.rows.iter().take(2).map(place).collect();
             format!(": {key} is that of {}", places.join(" and of "))
         });
         let why = format!("{keys} values of {id} occur more than once{}", example.unwrap_or_default());
@@ -422,7 +437,7 @@ fn dropped(context: &Context<'_>, keyed: Keyed, dense: &Dense) -> Result<Option<
             format!("{why} (--duplicates keep-first or keep-best:COLUMN chooses)"),
         ));
     }
-    Ok(Some(Dropped { rows: dropped, dense: dense.clone() }))
+    Ok(Some(Dropped { rows: dropped, dense }))
 }
 
 /// The most rows of a partition when its bytes are bounded, too.

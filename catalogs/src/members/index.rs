@@ -63,9 +63,12 @@ pub(crate) async fn build(
     Ok(IndexMember { folder: folder.to_owned(), column: column.to_owned(), rows, files: files.len() as u64 })
 }
 
-/// Whether a column of this type can be indexed; the sentence says why not.
+/// Whether a column of this name and type can be indexed; the sentence says why not.
 pub(crate) fn value_kind(column: &str, data_type: &DataType) -> Result<(), CatalogError> {
     let refuse = |why: &str| Err(CatalogError::input(format!("an index of {column}"), why));
+    if ["Norder", "Npix"].contains(&column) {
+        return refuse("HATS uses this name in every index");
+    }
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 => Ok(()),
         DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, _) => Ok(()),
@@ -81,9 +84,6 @@ fn index_schema(snapshot: &CatalogSnapshot, column: &str) -> Result<SchemaRef, C
     let refuse = |why: &str| Err(CatalogError::input(format!("an index of {column}"), why));
     let Ok(field) = snapshot.schema().field_with_name(column) else { return refuse("there is no such column") };
     value_kind(column, field.data_type())?;
-    if ["Norder", "Npix"].contains(&column) {
-        return refuse("HATS uses this name in every index");
-    }
     if snapshot.files().iter().any(|file| file.pixel.is_none()) {
         return refuse("the table has no partitions that an index could tell");
     }

@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{BufWriter, Write},
+    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -132,12 +133,14 @@ impl RowSet {
         self.count
     }
 
-    /// All of them, ascending.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
-        let words = self.words.iter().enumerate().filter(|(_, word)| **word != 0);
-        words.flat_map(|(place, word)| {
-            (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| place as u64 * 64 + bit)
-        })
+    /// Those in a range, ascending.
+    pub(crate) fn within(&self, rows: Range<u64>) -> impl Iterator<Item = u64> {
+        let words = (rows.start / 64).min(self.words.len() as u64)..rows.end.div_ceil(64).min(self.words.len() as u64);
+        let words = words.map(|place| (place, self.words[place as usize])).filter(|(_, word)| *word != 0);
+        let all = words.flat_map(|(place, word)| {
+            (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| place * 64 + bit)
+        });
+        all.filter(move |row| rows.contains(row))
     }
 }
 
@@ -155,7 +158,7 @@ pub(crate) enum Keep {
 pub(crate) struct Example {
     /// The key as it is written; none for long text, which the rows themselves show.
     pub(crate) key: Option<String>,
-    /// The first rows with it, at most four, ascending.
+    /// The numbers of the first rows with it, at most four, ascending.
     pub(crate) rows: Vec<u64>,
 }
 
@@ -164,7 +167,7 @@ pub(crate) struct Example {
 pub(crate) struct Duplicates {
     /// How many keys occur more than once.
     pub(crate) keys: u64,
-    /// All rows but the one of each key that is kept.
+    /// The places of all rows but the one of each key that is kept.
     pub(crate) dropped: RowSet,
     /// The keys that repeat earliest.
     pub(crate) examples: Vec<Example>,
@@ -172,13 +175,18 @@ pub(crate) struct Duplicates {
 
 /// Each row's cell, by the key that names a row of another table.
 pub(crate) struct Joined {
-    /// The cells; a row without a key, or with one that the other table does not have, has none.
+    /// The cells by the places of the rows; a row without a key, or with one that the other table does not have, has none.
     pub(crate) cells: RowCells,
+    /// Rows with a key that the other table does not have.
+    pub(crate) unknown: RowSet,
     /// Keys that the other table has more than once; its first row with such a key counts.
     pub(crate) ambiguous: u64,
 }
 
 /// The keys of a table, on their way to one of the passes. A row without a key takes no part in any.
+///
+/// Rows are pushed under numbers that only have to ascend. What is told of them is told by their places, which are counted
+/// without large gaps: they need not be known before all rows were seen.
 pub(crate) struct Keyed {
     kind: KeyKind,
     entries: Vec<Entries>,
@@ -227,13 +235,21 @@ impl Keyed {
         })
     }
 
-    /// Finds the rows that share their key with another.
-    pub(crate) fn duplicates(self, keep: Keep) -> Result<Duplicates, CatalogError> {
+    /// Finds the rows that share their key with another. `place_of` tells the place of a row by its number; none of one that
+    /// takes no part.
+    pub(crate) fn duplicates(
+        self,
+        keep: Keep,
+        place_of: impl Fn(u64) -> Option<u64>,
+    ) -> Result<Duplicates, CatalogError> {
         let (mut dropped, mut keys, mut examples) = (RowSet::default(), 0, Examples::new(self.kind));
         let mut kept: Option<Entry> = None;
         let mut rows: Vec<u64> = Vec::new();
         for entry in Entries::sorted(self.entries)? {
             let entry = entry?;
+            if place_of(entry.row).is_none() {
+                continue;
+            }
             match kept.filter(|kept| kept.key == entry.key) {
                 None => {
                     examples.offer(kept, &rows);
@@ -243,7 +259,7 @@ impl Keyed {
                 Some(best) => {
                     keys += u64::from(rows.len() == 1);
                     let better = keep == Keep::Best && entry.value > best.value;
-                    dropped.insert(if better { best.row } else { entry.row });
+                    place_of(if better { best.row } else { entry.row }).into_iter().for_each(|row| dropped.insert(row));
                     kept = Some(if better { entry } else { best });
                 }
             }
@@ -255,21 +271,29 @@ impl Keyed {
         Ok(Duplicates { keys, dropped, examples: examples.found() })
     }
 
-    /// Finds the cell of each of `rows` rows by the keys of a director, which were added with their cells.
-    pub(crate) fn join(self, director: Self, rows: u64) -> Result<Joined, CatalogError> {
+    /// Finds the cells of rows by the keys of a director, which were added with their cells. `place_of` tells the place of
+    /// a row by its number, below `places`.
+    pub(crate) fn join(
+        self,
+        director: Self,
+        places: u64,
+        place_of: impl Fn(u64) -> u64,
+    ) -> Result<Joined, CatalogError> {
         if self.kind != director.kind {
             let why = "one is text and the other a number: they name no rows of each other";
             return Err(CatalogError::input("the key and the id of its director", why));
         }
-        let mut cells = CellsWriter::new(rows, &self.spill, self.memory);
+        let mut cells = CellsWriter::new(places, &self.spill, self.memory);
+        let mut unknown = RowSet::default();
         let mut directors = Directors::new(Entries::sorted(director.entries)?)?;
         for entry in Entries::sorted(self.entries)? {
             let entry = entry?;
-            if let Some(cell) = directors.cell_of(entry.key)? {
-                cells.set(entry.row, cell)?;
+            match directors.cell_of(entry.key)? {
+                Some(cell) => cells.set(place_of(entry.row), cell)?,
+                None => unknown.insert(place_of(entry.row)),
             }
         }
-        Ok(Joined { ambiguous: directors.finish()?, cells: cells.finish()? })
+        Ok(Joined { ambiguous: directors.finish()?, unknown, cells: cells.finish()? })
     }
 }
 
@@ -569,9 +593,9 @@ mod tests {
                 keys.chunks(size).map(|keys| Arc::new(StringArray::from(keys.to_vec())) as ArrayRef).collect();
             chunks.push(Arc::new(LargeStringArray::from(Vec::<Option<&str>>::new())));
             let keyed = keyed(&chunks, Some(&values), memory, folder.path());
-            let found = keyed.duplicates(keep).unwrap();
+            let found = keyed.duplicates(keep, Some).unwrap();
             let (dropped, repeated) = expected(&keys, (keep == Keep::Best).then_some(&values));
-            prop_assert_eq!(found.dropped.iter().collect::<Vec<_>>(), dropped.clone());
+            prop_assert_eq!(found.dropped.within(0..u64::MAX).collect::<Vec<_>>(), dropped.clone());
             prop_assert_eq!((found.dropped.len(), found.keys), (dropped.len() as u64, repeated));
             prop_assert_eq!(found.examples.len() as u64, repeated.min(EXAMPLES as u64));
             for example in &found.examples {
@@ -608,10 +632,12 @@ mod tests {
                 false => keyed(&chunks, None, memory, folder.path()),
             };
             let rows = children.len() as u64;
-            let joined = child.join(director, rows).unwrap();
+            let joined = child.join(director, rows, |row| row).unwrap();
             let expected: Vec<_> = children.iter().map(|key| known.get(&(*key)?).copied()).collect();
             prop_assert_eq!(joined.cells.of(0, children.len()).unwrap(), expected.clone());
             prop_assert_eq!(joined.cells.of(rows / 2, 3).unwrap().first().copied().flatten(), expected.get(children.len() / 2).copied().flatten());
+            let unknown = children.iter().zip(0..).filter(|(key, _)| key.is_some_and(|key| !known.contains_key(&key)));
+            prop_assert_eq!(joined.unknown.within(0..rows).collect::<Vec<u64>>(), unknown.map(|(_, row)| row).collect::<Vec<_>>());
             prop_assert_eq!(joined.ambiguous, repeated.values().filter(|count| **count > 1).count() as u64);
         }
     }
@@ -623,15 +649,28 @@ mod tests {
         let ids: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX, 7]));
         director.push_cells(&ids, 0, &[1, 2]).unwrap();
         let keys: ArrayRef = Arc::new(Int64Array::from(vec![-1, 7]));
-        let joined = keyed(&[keys], None, 1 << 20, folder.path()).join(director, 2).unwrap();
+        let joined = keyed(&[keys], None, 1 << 20, folder.path()).join(director, 2, |row| row).unwrap();
         assert_eq!(joined.cells.of(0, 2).unwrap(), [None, Some(2)]);
+    }
+
+    #[test]
+    fn rows_have_places_of_their_own_and_some_take_no_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys: ArrayRef = Arc::new(Int64Array::from(vec![5, 5, 7, 5, 7]));
+        let mut keyed = Keyed::new(ROWS, keys.data_type(), folder.path(), 1 << 20).unwrap();
+        keyed.push(&keys, 1 << 40, None).unwrap();
+        let found = keyed.duplicates(Keep::First, |row| (row != 1 << 40).then(|| row - (1 << 40))).unwrap();
+        assert_eq!((found.keys, found.dropped.len()), (2, 2));
+        assert_eq!(found.dropped.within(0..10).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(found.dropped.within(4..200).collect::<Vec<_>>(), [4]);
+        assert_eq!(found.examples[0].rows, [(1 << 40) + 1, (1 << 40) + 3]);
     }
 
     #[test]
     fn one_key_in_every_row_streams_by() {
         let folder = tempfile::tempdir().unwrap();
         let keys: ArrayRef = Arc::new(Int64Array::from(vec![5; 10_000]));
-        let found = keyed(&[keys], None, 0, folder.path()).duplicates(Keep::First).unwrap();
+        let found = keyed(&[keys], None, 0, folder.path()).duplicates(Keep::First, Some).unwrap();
         assert_eq!((found.keys, found.dropped.len(), found.dropped.contains(0)), (1, 9_999, false));
         assert_eq!(found.examples, [Example { key: Some("5".into()), rows: vec![0, 1, 2, 3] }]);
     }
@@ -645,7 +684,7 @@ mod tests {
         );
         let folder = tempfile::tempdir().unwrap();
         let keyed = |data_type| Keyed::new("k", &data_type, folder.path(), 0).unwrap();
-        let mixed = keyed(DataType::Utf8).join(keyed(DataType::Int8), 0).err().unwrap().to_string();
+        let mixed = keyed(DataType::Utf8).join(keyed(DataType::Int8), 0, |row| row).err().unwrap().to_string();
         assert!(mixed.contains("one is text and the other a number"), "{mixed}");
     }
 }

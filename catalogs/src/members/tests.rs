@@ -353,7 +353,7 @@ async fn the_keys_of_a_director_come_with_the_cells_of_its_rows() {
     let wanted = [70_i64, 5, 0, 10 * (positions.len() as i64 - 1)];
     let mut child = keys::Keyed::new("objectId", &DataType::Int64, &spill, 1 << 20).unwrap();
     child.push(&(Arc::new(Int64Array::from(wanted.to_vec())) as ArrayRef), 0, None).unwrap();
-    let joined = child.join(director, 4).unwrap();
+    let joined = child.join(director, 4, |row| row).unwrap();
     let cell = |row: usize| Some(cell29(positions[row]));
     assert_eq!(joined.cells.of(0, 4).unwrap(), [cell(7), None, cell(0), cell(positions.len() - 1)]);
     assert_eq!(joined.ambiguous, 0);

@@ -17,12 +17,16 @@ use crate::CatalogError;
 pub(super) async fn write(file: PathBuf, source: Source) -> Result<(), CatalogError> {
     tokio::task::spawn_blocking(move || match source {
         Source::Bytes(bytes) => staged(&file, |target| target.write_all(&bytes)),
-        Source::File(from) => {
-            let mut origin = File::open(&from).map_err(|error| CatalogError::io(from.display(), error))?;
-            staged(&file, |target| io::copy(&mut origin, target).map(drop))
-        }
+        Source::File(from) => staged_from(&from, &file),
     })
     .await?
+}
+
+/// Gives the bytes of another file this name: the same bytes where both are on one file system, else a copy.
+fn staged_from(from: &Path, file: &Path) -> Result<(), CatalogError> {
+    let opened = File::open(from).and_then(|origin| origin.sync_all().map(|()| origin));
+    let mut origin = opened.map_err(|error| CatalogError::io(from.display(), error))?;
+    if link(from, file)? { Ok(()) } else { staged(file, |target| io::copy(&mut origin, target).map(drop)) }
 }
 
 fn staged(file: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), CatalogError> {

@@ -16,6 +16,7 @@ mod remote;
 mod upload;
 
 use std::{
+    fmt,
     ops::Range,
     path::{Path as FilePath, PathBuf},
     sync::Arc,
@@ -41,7 +42,7 @@ const MOST_AT_ONCE: u64 = 2 << 30;
 const MOST_LISTED: usize = 10_000_000;
 
 /// How to reach the store of this installation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct StoreOptions {
     /// A local folder, or `s3://bucket/prefix`.
     pub url: String,
@@ -55,6 +56,25 @@ pub struct StoreOptions {
     pub secret_access_key: Option<String>,
     /// Whether an endpoint without TLS is acceptable.
     pub allow_http: bool,
+}
+
+impl StoreOptions {
+    /// The same, without the place.
+    fn remote(&self) -> Remote {
+        Remote {
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            access_key_id: self.access_key_id.clone(),
+            secret_access_key: self.secret_access_key.clone(),
+            allow_http: self.allow_http,
+        }
+    }
+}
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreOptions").field("url", &self.url).field("remote", &self.remote()).finish()
+    }
 }
 
 /// An open store. Cheap to clone.
@@ -80,18 +100,11 @@ enum Place {
 impl CatalogStore {
     /// Opens the store of this installation; a local folder is made when it does not exist.
     pub fn open(options: &StoreOptions) -> Result<Self, CatalogError> {
-        let StoreOptions { url, endpoint, region, access_key_id, secret_access_key, allow_http } = options;
+        let url = &options.url;
         if let Some(rest) = url.strip_prefix("s3://") {
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
             let prefix = Path::parse(prefix.trim_matches('/')).map_err(|error| bad(url, error))?;
-            let remote = Remote {
-                endpoint: endpoint.clone(),
-                region: region.clone(),
-                access_key_id: access_key_id.clone(),
-                secret_access_key: secret_access_key.clone(),
-                allow_http: *allow_http,
-            };
-            return remote::bucket(url, bucket, prefix, &remote, false);
+            return remote::bucket(url, bucket, prefix, &options.remote(), false);
         }
         let folder = url.strip_prefix("file://").unwrap_or(url);
         if folder.contains("://") || folder.is_empty() {
@@ -109,6 +122,7 @@ impl CatalogStore {
             return Self::folder(FilePath::new(url), url, true);
         }
         let parsed = Url::parse(url).map_err(|error| bad(url, error))?;
+        nothing_but_a_path(&parsed)?;
         match parsed.scheme() {
             "file" => {
                 let folder = parsed.to_file_path().map_err(|()| bad(url, "it is no path of this machine"))?;
@@ -118,7 +132,7 @@ impl CatalogStore {
                 let prefix = Path::from_url_path(parsed.path().trim_matches('/')).map_err(|error| bad(url, error))?;
                 remote::bucket(url, parsed.host_str().unwrap_or_default(), prefix, remote, true)
             }
-            "http" | "https" => remote::web(parsed),
+            "http" | "https" => remote::web(parsed, remote),
             other => Err(bad(url, format!("'{other}' is none of file, s3, http and https"))),
         }
     }
@@ -176,9 +190,14 @@ impl CatalogStore {
 
     /// Reads a whole object.
     pub async fn get(&self, path: &str) -> Result<Bytes, CatalogError> {
+        self.get_small(path, MOST_AT_ONCE).await
+    }
+
+    /// Reads a whole object, unless it has more bytes than these.
+    pub(crate) async fn get_small(&self, path: &str, most: u64) -> Result<Bytes, CatalogError> {
         let failed = |error| self.fault(path, error);
         let found = self.objects.get(&Self::object_path(path)).await.map_err(failed)?;
-        if found.meta.size > MOST_AT_ONCE {
+        if found.meta.size > most {
             let why = format!("it has {} bytes, too many to be read at once", found.meta.size);
             return Err(CatalogError::catalog(self.address(path), why));
         }
@@ -191,9 +210,18 @@ impl CatalogStore {
         bytes.map_err(|error| self.fault(path, error))
     }
 
+    /// Reads many parts of an object: those that lie close together at once, and no more than ten at a time.
+    pub(crate) async fn get_ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, CatalogError> {
+        let bytes = self.objects.get_ranges(&Self::object_path(path), ranges).await;
+        bytes.map_err(|error| self.fault(path, error))
+    }
+
     /// The size of an object, its time and its entity tag.
     pub async fn head(&self, path: &str) -> Result<ObjectMeta, CatalogError> {
-        self.objects.head(&Self::object_path(path)).await.map_err(|error| self.fault(path, error))
+        let location = Self::object_path(path);
+        let found = self.objects.head(&location).await.map_err(|error| self.fault(path, error))?;
+        // The client library tells where it is in the bucket, not below the folder of this store.
+        Ok(ObjectMeta { location, ..found })
     }
 
     /// Whether there is such an object.
@@ -227,8 +255,9 @@ impl CatalogStore {
         self.write(path, upload::Source::Bytes(bytes.into())).await
     }
 
-    /// Writes a whole object from a local file, which stays where it is. Large files go to a bucket in parts, four at a
-    /// time. When this future is dropped, it is with this as with [`put`](Self::put).
+    /// Writes a whole object from a local file, which stays where it is. It must not be changed afterwards: in a folder on
+    /// the same file system it is the object. Large files go to a bucket in parts, four at a time. When this future is
+    /// dropped, it is with this as with [`put`](Self::put).
     pub async fn put_file(&self, path: &str, file: &FilePath) -> Result<(), CatalogError> {
         self.write(path, upload::Source::File(file.to_owned())).await
     }
@@ -300,6 +329,24 @@ impl CatalogStore {
             Err(error) => Err(self.fault(path, error)),
         }
     }
+}
+
+/// An address must not have parts that would be kept and shown, or be left out without a word: a password, a query, or
+/// what follows a `#` that belongs to a name.
+fn nothing_but_a_path(url: &Url) -> Result<(), CatalogError> {
+    let why = if url.password().is_some() || !url.username().is_empty() {
+        "it has a user name; keys belong into the configuration"
+    } else if url.fragment().is_some() || url.query().is_some() {
+        "only a path is understood there; write # as %23 and ? as %3F where they belong to a name"
+    } else {
+        return Ok(());
+    };
+    let mut told = url.clone();
+    told.set_query(None);
+    told.set_fragment(None);
+    // A URL that cannot have a user name has none to be shown.
+    let _ = told.set_username("").and_then(|()| told.set_password(None));
+    Err(bad(told.as_str(), why))
 }
 
 fn bad(url: &str, why: impl ToString) -> CatalogError {

@@ -1,12 +1,11 @@
 //! A Parquet file of a store, as the asynchronous reader wants it: bytes by their places, and the footer.
+//!
+//! Places that lie close together are fetched as one, and few at a time: a reader may ask for a thousand of them.
 
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use futures::{
-    FutureExt, TryFutureExt,
-    future::{BoxFuture, try_join_all},
-};
+use futures::{FutureExt, TryFutureExt, future::BoxFuture};
 use parquet::{
     arrow::{arrow_reader::ArrowReaderOptions, async_reader::AsyncFileReader},
     errors::{ParquetError, Result},
@@ -14,9 +13,10 @@ use parquet::{
 };
 
 use super::CatalogStore;
+use crate::CatalogError;
 
-/// How much of a file's end is fetched for its footer, before its size is known.
-const FOOTER: usize = 64 << 10;
+/// How much of a file's end is fetched for its footer.
+const FOOTER: u64 = 64 << 10;
 
 /// A file whose size is known. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,27 +30,29 @@ impl ParquetObject {
     pub(crate) fn new(store: &CatalogStore, path: &str, size: u64) -> Self {
         Self { store: store.clone(), path: path.into(), size }
     }
+}
 
-    async fn fetch(&self, range: Range<u64>) -> Result<Bytes> {
-        self.store.get_range(&self.path, range).map_err(|error| ParquetError::External(Box::new(error))).await
-    }
+fn failed(error: CatalogError) -> ParquetError {
+    ParquetError::External(Box::new(error))
 }
 
 impl AsyncFileReader for ParquetObject {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
-        self.fetch(range).boxed()
+        self.store.get_range(&self.path, range).map_err(failed).boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
-        try_join_all(ranges.into_iter().map(|range| self.fetch(range))).boxed()
+        async move { self.store.get_ranges(&self.path, &ranges).await.map_err(failed) }.boxed()
     }
 
     fn get_metadata<'a>(
         &'a mut self,
-        _options: Option<&'a ArrowReaderOptions>,
+        options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
         let size = self.size;
-        let reader = ParquetMetaDataReader::new().with_prefetch_hint(Some(FOOTER));
+        let reader = ParquetMetaDataReader::new()
+            .with_arrow_reader_options(options)
+            .with_prefetch_hint(Some(size.min(FOOTER) as usize));
         async move { reader.load_and_finish(self, size).await.map(Arc::new) }.boxed()
     }
 }

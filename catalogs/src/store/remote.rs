@@ -37,7 +37,7 @@ pub struct Remote {
     pub access_key_id: Option<String>,
     /// S3 secret key.
     pub secret_access_key: Option<String>,
-    /// Whether an S3 endpoint without TLS is acceptable.
+    /// Whether places without TLS are acceptable.
     pub allow_http: bool,
 }
 
@@ -98,8 +98,7 @@ pub(super) fn bucket(
         }
         _ => return Err(bad(told, "an access key needs both its id and its secret")),
     };
-    let slash = if prefix.as_ref().is_empty() { "" } else { "/" };
-    let url = Url::parse(&format!("s3://{bucket}/{prefix}{slash}")).map_err(|error| bad(told, error))?;
+    let url = address(bucket, &prefix).map_err(|error| bad(told, error))?;
     let objects = builder.build().map_err(|error| bad(told, error))?;
     let service = remote.endpoint.clone().unwrap_or_else(|| "Amazon S3".to_owned());
     let identity = [url.as_str(), &service, remote.access_key_id.as_deref().unwrap_or_default()];
@@ -118,8 +117,23 @@ pub(super) fn bucket(
     })
 }
 
+/// The address of a folder in a bucket, which leads there again whatever its name is made of.
+fn address(bucket: &str, prefix: &Path) -> Result<Url, url::ParseError> {
+    let mut url = Url::parse(&format!("s3://{bucket}/"))?;
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(prefix.parts()).push("");
+    }
+    Ok(url)
+}
+
 /// A folder of a web server.
-pub(super) fn web(mut url: Url) -> Result<CatalogStore, CatalogError> {
+pub(super) fn web(mut url: Url, remote: &Remote) -> Result<CatalogStore, CatalogError> {
+    if url.scheme() == "http" && !remote.allow_http {
+        return Err(bad(
+            url.as_str(),
+            "it is a plain http address; use https, or allow it with remote.allow_http = true",
+        ));
+    }
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));
     }
@@ -151,12 +165,44 @@ pub(super) fn key_of(parts: &[&str]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::StoreOptions;
 
     #[test]
     fn a_secret_is_not_printed() {
         let remote = Remote { secret_access_key: Some("hush".into()), ..Remote::default() };
-        let text = format!("{remote:?}");
-        assert!(text.contains("***") && !text.contains("hush"), "{text}");
+        let options = StoreOptions { secret_access_key: Some("hush".into()), ..StoreOptions::default() };
+        for text in [format!("{remote:?}"), format!("{options:?}")] {
+            assert!(text.contains("***") && !text.contains("hush"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_with_more_than_a_path_is_refused_and_its_secrets_are_not_repeated() {
+        let refusal = |url: &str| CatalogStore::read_only(url, &Remote::default()).unwrap_err().to_string();
+        for url in
+            ["https://me:hush@host/x", "s3://id:hush@bucket/x", "https://host/x?token=hush", "s3://bucket/x#hush"]
+        {
+            let sentence = refusal(url);
+            assert!(!sentence.contains("hush") && sentence.contains("/x'"), "{sentence}");
+        }
+        assert!(refusal("file:///data/a#1").contains("write # as %23"));
+        assert!(refusal("http://host/x").contains("remote.allow_http = true"));
+    }
+
+    #[test]
+    fn the_address_of_a_folder_in_a_bucket_leads_there_again() {
+        for prefix in
+            ["s3://bucket/100%25/a%2520b", "s3://bucket/a%23b/c%3Fd/%C3%BC%20x", "s3://bucket", "s3://bucket/x/"]
+        {
+            let store = CatalogStore::read_only(prefix, &Remote::default()).unwrap();
+            let again = CatalogStore::read_only(store.url().as_str(), &Remote::default()).unwrap();
+            assert_eq!(again.url(), store.url());
+            assert_eq!(again.key(), store.key());
+            assert!(store.url().as_str().ends_with('/') && store.url().fragment().is_none(), "{}", store.url());
+        }
+        let store = CatalogStore::read_only("s3://bucket/a%2520b", &Remote::default()).unwrap();
+        assert_eq!(store.url().as_str(), "s3://bucket/a%2520b/");
+        assert!(format!("{:?}", store.objects()).contains("a%20b"), "{:?}", store.objects());
     }
 
     #[test]

@@ -260,6 +260,24 @@ async fn what_the_margin_or_index_of_somebody_else_lacks_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_was_left_out_is_told_of() {
+    let Some(samples) = samples() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("collection");
+    copy(&samples.join("built-0.11.1/small_sky_source_collection"), &tree);
+    for name in ["hats.properties", "properties"] {
+        let file = tree.join("small_sky_source_1deg").join(name);
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("hats_nrows=8669", "hats_nrows=8670")).unwrap();
+    }
+    let report = attached_and_checked(&tree).await;
+    let [told] = &report.unchecked[..] else { panic!("{:?}", report.unchecked) };
+    assert!(told.starts_with("left out: its member small_sky_source_1deg: "), "{told}");
+    assert!(told.ends_with("hats_nrows tells 8670 rows, but its files have 8669: 1 rows are missing"), "{told}");
+    assert_eq!(report.members.len(), 3, "{:?}", report.members);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_follows_another_is_sound_with_its_margin_and_index() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder.path().join("store"));

@@ -47,7 +47,8 @@ async fn try_attach(url: &str, member: Option<&str>) -> Result<Attached, (Catalo
     let home = tempfile::tempdir().unwrap();
     let options = StoreOptions { url: home.path().display().to_string(), ..StoreOptions::default() };
     let store = CatalogStore::open(&options).unwrap();
-    let options = AttachOptions { member: member.map(str::to_owned), ..AttachOptions::default() };
+    let remote = Remote { allow_http: true, ..Remote::default() };
+    let options = AttachOptions { remote, member: member.map(str::to_owned), ..AttachOptions::default() };
     let steps = Arc::new(Mutex::new(Vec::new()));
     let listener = {
         let steps = Arc::clone(&steps);

@@ -1,5 +1,6 @@
-//! Queries over imported catalogues, against answers computed from the generated rows.
+//! Queries over catalogues, imported and attached, against answers that were not computed by the engine.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may panic")]
 
+mod foreign;
 mod queries;

@@ -24,11 +24,10 @@ pub(super) enum Data {
 impl Data {
     /// Unpacks the next `size` bytes of a stream.
     pub(super) fn unpack(input: &Input, stream: &mut dyn Read, size: u64) -> Result<Self, FormatError> {
-        let full = |error: io::Error| {
-            let folder = std::env::temp_dir();
-            input.bad(format_args!("it cannot be unpacked into {}: {error}", folder.display()))
-        };
-        let mut file = tempfile::tempfile().map_err(full)?;
+        let folder = input.spill();
+        let full =
+            |error: io::Error| input.bad(format_args!("it cannot be unpacked into {}: {error}", folder.display()));
+        let mut file = tempfile::tempfile_in(&folder).map_err(full)?;
         let mut buffer = vec![0; 1 << 20];
         let mut left = size;
         while left > 0 {

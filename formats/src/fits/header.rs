@@ -1,7 +1,8 @@
 //! The header of an HDU: cards of 80 characters, `KEYWORD = value / comment`, in blocks of 2880 bytes.
 //!
 //! Values stay text until somebody asks for a number, because only the asker knows what the standard wants there. Of a
-//! keyword that is given twice the first counts. What is no value (COMMENT, HISTORY, HIERARCH, blank cards) is passed over.
+//! keyword that is given twice the first counts. What is no value (COMMENT, HISTORY, blank cards) is passed over, and so is
+//! HIERARCH where it does not describe columns.
 
 use std::collections::HashMap;
 
@@ -10,6 +11,9 @@ pub(super) const BLOCK: usize = 2880;
 
 /// The length of a card.
 const CARD: usize = 80;
+
+/// What the cards of columns beyond the 998th begin with, by the convention of STIL.
+const EXTENDED: &str = "HIERARCH XT ";
 
 /// The cards of a header that have a value.
 #[derive(Debug, Default)]
@@ -51,12 +55,45 @@ impl Header {
         if keyword == "CONTINUE" {
             self.go_on(open, &card[8..]);
         } else if card[8..10] == *b"= " {
-            let (value, comment) = value_and_comment(&card[10..]);
-            if matches!(&value, Value::Text(text) if text.ends_with('&')) {
-                self.open = Some(keyword.clone());
-            }
-            self.cards.entry(keyword).or_insert(Card { value, comment });
+            self.keep(keyword, &card[10..]);
+        } else if card.starts_with(EXTENDED.as_bytes())
+            && let Some(equals) = card.iter().position(|byte| *byte == b'=')
+        {
+            self.keep(characters(&card[..equals]).trim_end().to_owned(), &card[equals + 1..]);
         }
+    }
+
+    fn keep(&mut self, keyword: String, rest: &[u8]) {
+        let (value, comment) = value_and_comment(rest);
+        if matches!(&value, Value::Text(text) if text.ends_with('&')) {
+            self.open = Some(keyword.clone());
+        }
+        self.cards.entry(keyword).or_insert(Card { value, comment });
+    }
+
+    /// How many columns a binary table has. By the convention of STIL those beyond 998 share the bytes of the last one of
+    /// TFIELDS; their own cards here take the place of those of that one.
+    pub(super) fn unfold_columns(&mut self) -> Result<u64, String> {
+        let fields = self.count("TFIELDS")?;
+        if fields > 999 {
+            return Err(format!("TFIELDS is {fields}; the standard allows 999"));
+        }
+        if self.integer("XT_ICOL")?.is_none() || self.integer("XT_NCOL")?.is_none() {
+            return Ok(fields);
+        }
+        let (shared, all) = (self.count("XT_ICOL")?, self.count("XT_NCOL")?);
+        if shared != fields || all < fields {
+            return Err(format!("XT_ICOL is {shared} and XT_NCOL is {all}, which does not go with TFIELDS = {fields}"));
+        }
+        let shared = shared.to_string();
+        let of_shared = |keyword: &str| {
+            let root = keyword.strip_suffix(&shared).filter(|root| root.starts_with('T'));
+            root.is_some_and(|root| root.bytes().all(|byte| byte.is_ascii_uppercase()))
+        };
+        self.cards.retain(|keyword, _| !of_shared(keyword));
+        let cards = std::mem::take(&mut self.cards).into_iter();
+        self.cards = cards.map(|(keyword, card)| (keyword.replacen(EXTENDED, "", 1), card)).collect();
+        Ok(all)
     }
 
     /// A long text: the part before ended with `&`, which gives way to the next part.

@@ -4,6 +4,8 @@
 //! wanted. A packed file (gzip …) is read from its beginning in each pass. Names, units, UCDs and comments of the header
 //! become column metadata, and so does the VOTable of a file of the form `fits-plus`.
 //!
+//! More than 999 columns are understood as STIL (TOPCAT) writes them.
+//!
 //! Whatever a header claims is checked against the size of the file before memory is taken for it. Images and tables that
 //! are compressed inside FITS (`.fits.fz`) are not read, and said so.
 
@@ -45,8 +47,8 @@ const PIECE_BYTES: usize = 16 << 20;
 /// Opens the table of a FITS file that is asked for, or the first one with rows.
 pub(crate) fn open(input: Input, options: &SourceOptions) -> Result<Box<dyn TableSource>, FormatError> {
     let mut walk = Walk::new(&input)?;
-    let Found { hdu, votable } = hdu::find(&mut walk, options.table.as_deref())?;
-    let layout = Layout::of(&hdu).map_err(|why| input.bad(format_args!("HDU {}: {why}", hdu.number)))?;
+    let Found { mut hdu, votable } = hdu::find(&mut walk, options.table.as_deref())?;
+    let layout = Layout::of(&mut hdu).map_err(|why| input.bad(format_args!("HDU {}: {why}", hdu.number)))?;
     let schema = match votable {
         Some(document) => votable::describe(&layout.schema, &document)
             .map_err(|error| input.bad(format_args!("the VOTable in its first HDU cannot be read: {error}")))?,
@@ -211,19 +213,17 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(hdu: &Hdu) -> Result<Self, String> {
+    fn of(hdu: &mut Hdu) -> Result<Self, String> {
         let header = &hdu.header;
         let (axes, bits, groups) = (header.count("NAXIS")?, header.integer("BITPIX")?, header.integer("GCOUNT")?);
         if axes != 2 || bits != Some(8) || groups.is_some_and(|groups| groups != 1) {
             return Err("a table must have NAXIS = 2, BITPIX = 8 and GCOUNT = 1".to_owned());
         }
-        let (row, rows, fields) = (header.count("NAXIS1")?, header.count("NAXIS2")?, header.count("TFIELDS")?);
+        let (row, rows) = (header.count("NAXIS1")?, header.count("NAXIS2")?);
         if row > ROW_LIMIT {
             return Err(format!("a row has {row} bytes; more than {} MiB are not read", ROW_LIMIT >> 20));
         }
-        if fields > 999 {
-            return Err(format!("TFIELDS is {fields}; the standard allows 999"));
-        }
+        let fields = hdu.header.unfold_columns()?;
         let stride = row as usize;
         let (columns, fields) = match hdu.kind {
             Kind::AsciiTable => ascii_columns(hdu, stride, fields as usize)?,
@@ -252,7 +252,7 @@ fn binary_columns(hdu: &Hdu, stride: usize, count: usize) -> Result<Columns, Str
             fields.push(columns::field(header, n, &name, data_type, described.arraysize.as_deref()));
             columns.push(Column { name, at: at as usize, form });
         }
-        // At most 999 columns of a bounded width.
+        // As many columns as cards, of a bounded width.
         at += described.width;
     }
     if at != stride as u64 {

@@ -9,7 +9,7 @@ use arrow::{
 };
 
 use crate::{
-    BadRow, FormatError, Input, Place, Places, Rows, Take,
+    BadRow, FormatError, Input, Place, Rows, Take,
     fits::{
         columns::{Column, Form, ROW_LIMIT},
         data::Data,
@@ -122,8 +122,12 @@ impl Decoder<'_> {
         let batch = arrays
             .and_then(|arrays| RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options))
             .map_err(|error| self.input.bad(error))?;
-        let bad = mem::take(reasons).into_iter().map(|(row, reason)| (row - range.start, reason)).collect();
-        self.hand_on(first + range.start as u64, batch, bytes, bad, take)
+        let first = first + range.start as u64;
+        let bad = mem::take(reasons).into_iter().map(|(row, reason)| {
+            let row = row - range.start;
+            BadRow { place: Place::Row(first + row as u64), reason, text: self.text(bytes, row) }
+        });
+        take(Rows::sound(batch, first, bad.collect()).map_err(|error| self.input.bad(error))?)
     }
 
     fn column(
@@ -149,32 +153,6 @@ impl Decoder<'_> {
                 }
             }
         }
-    }
-
-    /// Hands on each run of good rows with the bad ones right behind it.
-    fn hand_on(
-        &self,
-        first: u64,
-        batch: RecordBatch,
-        rows: &[u8],
-        bad: Vec<(usize, String)>,
-        take: &mut Take<'_>,
-    ) -> Result<(), FormatError> {
-        let mut bad = bad.into_iter().peekable();
-        let mut begin = 0;
-        while begin < batch.num_rows() {
-            let end = bad.peek().map_or(batch.num_rows(), |(row, _)| *row);
-            let mut next = end;
-            let mut behind = Vec::new();
-            while let Some((row, reason)) = bad.next_if(|(row, _)| *row == next) {
-                behind.push(BadRow { place: Place::Row(first + row as u64), reason, text: self.text(rows, row) });
-                next += 1;
-            }
-            let places = Places::Rows(first + begin as u64);
-            take(Rows { batch: batch.slice(begin, end - begin), places, bad: behind })?;
-            begin = next;
-        }
-        Ok(())
     }
 
     /// The row as it is written, of an ASCII table.

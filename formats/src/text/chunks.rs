@@ -70,7 +70,8 @@ impl<R: Read> Chunks<R> {
         Self { reader, name, dialect, limits, rest: Vec::new(), line: 1, begun: false, ended: false }
     }
 
-    /// A chunk that ends with its first row. Lines before it that hold none are in it.
+    /// A chunk that ends with its first row. Lines before it that hold none are in it, or in chunks of their own if they are
+    /// many.
     pub(super) fn next_row(&mut self) -> Result<Option<Chunk>, FormatError> {
         self.next_reaching(Reach::One)
     }
@@ -105,6 +106,11 @@ impl<R: Read> Chunks<R> {
                 return Err(self.bad(format!("a quote in the row that begins at line {} is never closed", self.line)));
             }
             if self.rest.len() >= self.limits.record {
+                // Before the first row there may be any number of lines without one.
+                let before = self::cut(&self.rest, self.dialect, Reach::Many).end;
+                if before > 0 {
+                    return Ok(Some(before));
+                }
                 let (line, limit) = (self.line, self.limits.record >> 20);
                 let why = format!("the row that begins at line {line} is longer than {limit} MiB");
                 return Err(self.bad(format!("{why}: either it is no row, or a quote in it is never closed")));
@@ -261,6 +267,17 @@ mod tests {
             assert_eq!(chunks.next_row().unwrap().unwrap().text, b"3,4");
             assert!(chunks.next_row().unwrap().is_none());
         }
+    }
+
+    #[test]
+    fn more_comments_than_fit_at_once_may_stand_before_the_first_row() {
+        let text = "# no row \"\n".repeat(300_000) + "a,b\n1,2\n";
+        let mut chunks = Chunks::new(text.as_bytes(), "t.csv", DIALECT, Limits { chunk: 1 << 10, record: 1 << 20 });
+        let mut last = None;
+        while let Some(chunk) = chunks.next_row().unwrap() {
+            last = Some((chunk.line, chunk.text));
+        }
+        assert_eq!(last, Some((300_002, b"1,2\n".to_vec())));
     }
 
     #[test]

@@ -29,7 +29,7 @@ use super::{
     records::{Dialect, Records},
     values::{double, integer, is_null_word, timestamp, truth_word},
 };
-use crate::FormatError;
+use crate::{FormatError, words::on_one_line};
 
 /// A set of kinds of values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -222,13 +222,13 @@ impl Evidence {
     }
 }
 
-/// A field as a message shows it: not all of it if it is long.
+/// A field as a message shows it: on one line, and not all of it if it is long.
 pub(super) fn shown(field: &[u8]) -> String {
     const LONGEST: usize = 40;
     let text = String::from_utf8_lossy(&field[..field.len().min(4 * LONGEST)]);
     match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into_owned(),
+        Some((end, _)) => format!("{}…", on_one_line(&text[..end])),
+        None => on_one_line(&text),
     }
 }
 

@@ -27,10 +27,10 @@ use self::{
     columns::is_readable,
     infer::{Evidence, Kinds, Question},
     pass::Pass,
-    records::{QUOTE, Records},
+    records::{MOST_FIELDS, QUOTE, Records},
 };
 pub(crate) use self::{chunks::Limits, columns::Nulls, records::Dialect};
-use crate::{FormatError, Input, Piece, Pieces, SourceOptions, TableSource, batch_rows};
+use crate::{FormatError, Input, Piece, Pieces, SourceOptions, TableSource, batch_rows, in_words};
 
 /// The key of the field metadata that says `true` for a column of text in which no row has a value: any type would do.
 pub(crate) const EMPTY: &str = "almagest:empty";
@@ -119,6 +119,10 @@ impl Layout {
             let Some(record) = records.next(&mut fields) else { continue };
             if let Some(fault) = record.fault(&fields, fields.len(), &chunk.text, false) {
                 return Err(self.bad(format!("line {}: {fault}", record.line)));
+            }
+            if fields.len() > MOST_FIELDS {
+                let why = format!("line {} has more than {MOST_FIELDS} fields", record.line);
+                return Err(self.bad(format!("{why}, and a table of so many columns is not read")));
             }
             let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
             return Ok(Some((record.line, fields.iter().map(|field| text(records.bytes(*field))).collect())));
@@ -274,8 +278,8 @@ impl Layout {
     /// A pass over all columns or some.
     fn pass(&self, schema: &SchemaRef, columns: Option<&[usize]>) -> Result<Pass, FormatError> {
         if let Some(field) = schema.fields().iter().find(|field| !is_readable(field.data_type())) {
-            let (name, data_type) = (field.name(), field.data_type());
-            return Err(self.bad(format!("its column {name} cannot be read as {data_type}: it is text")));
+            let (name, wanted) = (field.name(), in_words(field.data_type()));
+            return Err(self.bad(format!("its column {name} cannot be read as {wanted}: it is text")));
         }
         let columns = columns.map_or_else(|| (0..schema.fields().len()).collect(), <[usize]>::to_vec);
         let projected = schema.project(&columns).map_err(|error| self.bad(error))?;

@@ -16,7 +16,7 @@ use super::{
     records::{Dialect, Record, Records, Span},
     values::Misfit,
 };
-use crate::{BadRow, FormatError, Place, Places, Rows, source::Take};
+use crate::{BadRow, FormatError, Place, Places, Rows, in_words, source::Take};
 
 /// What a pass needs to know of its text.
 #[derive(Debug)]
@@ -118,6 +118,6 @@ fn reason(column: &str, field: &[u8], data_type: &DataType, why: Misfit) -> Stri
     let field = shown(field);
     match why {
         Misfit::Form(why) => format!("{column}: '{field}' {why}"),
-        Misfit::Range => format!("{column}: '{field}' is out of the range of {data_type}"),
+        Misfit::Range => format!("{column}: '{field}' is out of the range of {}", in_words(data_type)),
     }
 }

@@ -11,6 +11,9 @@ use memchr::{memchr, memchr_iter, memchr2};
 
 pub(super) const QUOTE: u8 = b'"';
 
+/// A row of more fields is none of any table; what is beyond them is not kept.
+pub(super) const MOST_FIELDS: usize = 100_000;
+
 /// How rows and fields are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dialect {
@@ -68,8 +71,11 @@ impl Record {
         }
         let trailing = fields.len() == width + 1 && fields[width].is_empty();
         if fields.len() != width && !trailing {
-            let s = if fields.len() == 1 { "" } else { "s" };
-            return Some(format!("it has {} field{s} instead of {width}", fields.len()));
+            return Some(match fields.len() {
+                1 => format!("it has 1 field instead of {width}"),
+                many if many > MOST_FIELDS => format!("it has more than {MOST_FIELDS} fields instead of {width}"),
+                many => format!("it has {many} fields instead of {width}"),
+            });
         }
         if utf8 {
             return None;
@@ -136,18 +142,18 @@ impl<'c> Records<'c> {
                     break;
                 }
             }
-            let end = if self.text.get(self.at) == Some(&QUOTE) {
+            let (span, end) = if self.text.get(self.at) == Some(&QUOTE) {
                 let (span, end, sound) = self.quoted();
                 if !sound {
                     flaw = flaw.or(Some(fields.len()));
                 }
-                fields.push(span);
-                end
+                (span, end)
             } else {
-                let (span, end) = self.plain(self.at);
-                fields.push(span);
-                end
+                self.plain(self.at)
             };
+            if fields.len() <= MOST_FIELDS {
+                fields.push(span);
+            }
             if end == End::Line {
                 break;
             }

@@ -137,6 +137,19 @@ fn mark<'s>(source: &'s dyn TableSource, column: &str, key: &str) -> Option<&'s 
 }
 
 #[test]
+fn a_row_of_endless_fields_is_no_row_and_no_header() {
+    let endless = ",".repeat(200_000);
+    let why = |text: &str| {
+        let opened = Opened::new("t.csv", text.as_bytes(), |input| open(input, b',', &SourceOptions::default()));
+        opened.map(|source| whole(&*source, None).bad[0].reason.clone())
+    };
+    let header = "line 1 has more than 100000 fields, and a table of so many columns is not read";
+    assert_eq!(why(&endless), Err(header.to_owned()));
+    let row = "it has more than 100000 fields instead of 2";
+    assert_eq!(why(&format!("a,b\n1,2\n{endless}\n")), Ok(row.to_owned()));
+}
+
+#[test]
 fn a_text_is_read_with_the_types_of_its_values() {
     let text = "\u{FEFF}# made by hand\nid, ra,name,seen\r\n1,10.5,\"α, β\",2026-01-31\r\n\r\n# pause\r\n2,nan,,\r\n";
     let source = opened(text.as_bytes(), SourceOptions::default()).unwrap();
@@ -172,7 +185,7 @@ fn a_row_that_is_none_is_set_aside_with_its_line_and_the_reason() {
         (4, "it has 2 fields instead of 3"),
         (5, "field 1 does not end with its closing quote"),
         (6, "it is not UTF-8: byte 0xE9 at its position 5"),
-        (9, "mag: '1e400' is out of the range of Float64"),
+        (9, "mag: '1e400' is out of the range of numbers of 64 bits"),
         (10, "mag: 'x' is no number"),
         (12, "it has 4 fields instead of 3"),
     ];
@@ -279,7 +292,7 @@ fn what_cannot_be_a_table_is_told_in_a_sentence() {
     assert_eq!(why(b"a\n", delimiter(b'"')), "its fields cannot be separated by '\\\"'");
     assert_eq!(why(b"a\n", delimiter(b'#')), "a comment cannot begin with the delimiter or with a quote");
     let binary = why(b"a,b\n1,2\n", typed(&[("b", DataType::Binary)]));
-    assert_eq!(binary, "its column b cannot be read as Binary: it is text");
+    assert_eq!(binary, "its column b cannot be read as bytes: it is text");
     let no_header = with(TextOptions { header: false, ..TextOptions::default() });
     assert_eq!(why(b"# nothing\n", no_header), "it has no row, so its columns are unknown");
 }

@@ -50,7 +50,7 @@ pub(super) fn single(field: &[u8]) -> Result<f32, Misfit> {
 pub(super) fn double(field: &[u8]) -> Result<f64, Misfit> {
     match lexical_core::parse::<f64>(field) {
         Ok(value) if value.is_infinite() && has_digits(field) => Err(Misfit::Range),
-        Ok(_) if !is_exact(field) => Err(Misfit::Form("is a whole number that no Float64 holds exactly")),
+        Ok(_) if !is_exact(field) => Err(Misfit::Form("is a whole number that no floating-point number holds exactly")),
         Ok(value) => Ok(value),
         Err(_) => Err(Misfit::Form("is no number")),
     }
@@ -195,7 +195,10 @@ mod tests {
         assert_eq!(double(b"301.92717155219145"), Ok(301.92717155219145));
         assert_eq!(double(b"9007199254740992"), Ok(9_007_199_254_740_992.0));
         assert_eq!(double(b"9007199254740993.0"), Ok(9_007_199_254_740_992.0));
-        assert_eq!(double(b"9007199254740993"), Err(Misfit::Form("is a whole number that no Float64 holds exactly")));
+        assert_eq!(
+            double(b"9007199254740993"),
+            Err(Misfit::Form("is a whole number that no floating-point number holds exactly"))
+        );
         assert_eq!(double(b"-Infinity"), Ok(f64::NEG_INFINITY));
         assert!(double(b"NaN").unwrap().is_nan());
         assert_eq!(double(b"1e400"), Err(Misfit::Range));

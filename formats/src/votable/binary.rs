@@ -99,7 +99,6 @@ impl Layout {
         });
         match fixed {
             Some(0) => Err("its rows would have no bytes".to_owned()),
-            Some(bytes) if bytes > CELL_LIMIT => Err("its rows would be longer than 64 MiB".to_owned()),
             _ => Ok(Self { flags, widths, fixed }),
         }
     }

@@ -9,6 +9,9 @@ use std::{ops::ControlFlow, sync::Arc};
 use super::xml::{Element, Node, Xml};
 use crate::{ColumnMeta, FormatError};
 
+/// What the descriptions of all tables and columns may take.
+const HEADER_LIMIT: usize = if cfg!(test) { 4 << 20 } else { 256 << 20 };
+
 /// What a FIELD says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Column {
@@ -184,11 +187,13 @@ struct Finder<'w> {
     error: Option<String>,
     /// What the tables so far are called.
     tables: Vec<String>,
+    /// How many bytes the tables and columns so far take.
+    held: usize,
 }
 
 impl<'w> Finder<'w> {
     fn new(xml: Xml, aim: Aim<'w>) -> Self {
-        Self { xml, aim, home: 0, status: None, error: None, tables: Vec::new() }
+        Self { xml, aim, home: 0, status: None, error: None, tables: Vec::new(), held: 0 }
     }
 
     fn document(&mut self) -> Search {
@@ -233,6 +238,15 @@ impl<'w> Finder<'w> {
         Ok(ControlFlow::Continue(()))
     }
 
+    /// Counts what is held of a tag, so that a document of nothing else comes to an end.
+    fn hold(&mut self, size: usize) -> Result<(), FormatError> {
+        self.held += size;
+        if self.held <= HEADER_LIMIT {
+            return Ok(());
+        }
+        Err(self.xml.bad(format!("it describes more tables and columns than {} MiB can hold", HEADER_LIMIT >> 20)))
+    }
+
     fn table(&mut self, element: &Element) -> Search {
         let number = (self.tables.len() + 1).to_string();
         let names = [element.get("name"), element.get("ID"), Some(number.as_str())];
@@ -240,6 +254,7 @@ impl<'w> Finder<'w> {
             Aim::Rows(Some(wanted)) => names.contains(&Some(wanted.trim())),
             Aim::Rows(None) | Aim::Columns => true,
         };
+        self.hold(element.size())?;
         self.tables.push(names[0].or(names[1]).unwrap_or(&number).to_owned());
         let name = element.get("name").map(|name| name.split_whitespace().collect::<Vec<_>>().join(" "));
         let mut table = Table { name, ..Table::default() };
@@ -247,7 +262,11 @@ impl<'w> Finder<'w> {
             match element.name.as_str() {
                 _ if !chosen => self.xml.skip()?,
                 "DESCRIPTION" => table.description = Some(self.xml.text()?).filter(|text| !text.is_empty()),
-                "FIELD" => table.columns.push(self.column(&element, table.columns.len() + 1)?),
+                "FIELD" => {
+                    let column = self.column(&element, table.columns.len() + 1)?;
+                    self.hold(element.size() + column.description.as_deref().map_or(0, str::len))?;
+                    table.columns.push(column);
+                }
                 "INFO" => self.info(&element)?,
                 "DATA" if matches!(self.aim, Aim::Columns) => {
                     return Ok(ControlFlow::Break(Stop { table, rows: None }));

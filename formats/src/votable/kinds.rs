@@ -96,6 +96,16 @@ impl Kind {
         })
     }
 
+    /// How many bytes a cell has at least, whatever is in it.
+    pub(super) fn least_bytes(self) -> usize {
+        match self {
+            Self::One(scalar) => scalar.bytes(),
+            Self::Fixed(scalar, count) => scalar.bytes() * count,
+            Self::Texts { width, count: Some(count), .. } => width * count,
+            Self::Varying { .. } | Self::Text { .. } | Self::Texts { count: None, .. } => 0,
+        }
+    }
+
     /// The type in Arrow.
     pub(super) fn arrow(self) -> DataType {
         let fixed = |item: DataType, count: usize| {

@@ -27,7 +27,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use self::{
     header::{Column, Found, Serialization, Table},
-    kinds::Kind,
+    kinds::{CELL_LIMIT, Kind},
     rows::Plan,
     xml::Xml,
 };
@@ -188,7 +188,13 @@ fn understand(input: &Input, table: &Table) -> Result<Vec<(Column, Kind)>, Forma
             Kind::of(column).map_err(|why| FormatError::bad(input.name(), format!("column {}: {why}", column.name)));
         Ok((column.clone(), kind?))
     });
-    understood.collect()
+    let understood = understood.collect::<Result<Vec<_>, _>>()?;
+    // A cell may be empty, but its array is as long as all others.
+    let least: usize = understood.iter().map(|(_, kind)| kind.least_bytes()).fold(0, usize::saturating_add);
+    if least > CELL_LIMIT {
+        return Err(FormatError::bad(input.name(), "its rows would be longer than 64 MiB"));
+    }
+    Ok(understood)
 }
 
 fn schema_of(table: &Table, columns: &[(Column, Kind)]) -> SchemaRef {

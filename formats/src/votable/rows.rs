@@ -9,7 +9,7 @@ use arrow::{
 };
 
 use super::{cells::Cells, header::Column, kinds::Kind, values::Reason};
-use crate::{BadRow, FormatError, Place, Places, Rows, batch_rows, source::Take};
+use crate::{BadRow, FormatError, Place, Rows, batch_rows, source::Take};
 
 /// What one pass over a table needs to know, on any thread.
 pub(super) struct Plan {
@@ -85,25 +85,14 @@ impl<'p> Gather<'p> {
         if self.rows >= self.limit { self.flush(take) } else { Ok(()) }
     }
 
-    /// Hands on what has been gathered: each run of good rows with the bad ones right behind it.
+    /// Hands on what has been gathered.
     pub(super) fn flush(&mut self, take: &mut Take<'_>) -> Result<(), FormatError> {
-        let whole = self.batch().map_err(|error| FormatError::bad(&self.plan.name, error))?;
-        let mut bad = std::mem::take(&mut self.bad).into_iter().peekable();
-        let mut begin = 0;
-        while begin < self.rows {
-            let index = |bad: &BadRow| match bad.place {
-                Place::Row(number) | Place::Line(number) => (number - self.first) as usize,
-            };
-            let end = bad.peek().map_or(self.rows, index);
-            let mut behind = Vec::new();
-            while let Some(next) = bad.next_if(|next| index(next) == end + behind.len()) {
-                behind.push(next);
-            }
-            let next = end + behind.len();
-            let batch = whole.slice(begin, end - begin);
-            take(Rows { batch, places: Places::Rows(self.first + begin as u64), bad: behind })?;
-            begin = next;
+        if self.rows == 0 {
+            return Ok(());
         }
+        let (first, bad) = (self.first, std::mem::take(&mut self.bad));
+        let rows = self.batch().and_then(|batch| Rows::sound(batch, first, bad));
+        take(rows.map_err(|error| FormatError::bad(&self.plan.name, error))?)?;
         self.first += self.rows as u64;
         self.rows = 0;
         Ok(())

@@ -193,7 +193,7 @@ fn comments_cdata_references_and_line_ends_in_cells_are_what_xml_makes_of_them()
 }
 
 #[test]
-fn a_row_that_cannot_be_read_is_told_with_its_place_and_stands_behind_the_good_ones_before_it() {
+fn a_row_that_cannot_be_read_is_told_with_its_place_and_the_good_ones_keep_theirs() {
     let fields = "<FIELD name='n' datatype='int'/><FIELD name='v' datatype='float' arraysize='2'/>";
     let good = "<TR><TD>1</TD><TD>1 2</TD></TR>";
     let text = tabledata(
@@ -204,7 +204,7 @@ fn a_row_that_cannot_be_read_is_told_with_its_place_and_stands_behind_the_good_o
     );
     let rows = rows(&text).unwrap();
     let places: Vec<(Places, usize)> = rows.iter().map(|rows| (rows.places.clone(), rows.batch.num_rows())).collect();
-    assert_eq!(places, [(Places::Rows(1), 0), (Places::Rows(2), 2), (Places::Rows(6), 1)]);
+    assert_eq!(places, [(Places::Numbers([2, 3, 6].into()), 3)]);
     let bad: Vec<&BadRow> = rows.iter().flat_map(|rows| &rows.bad).collect();
     let told: Vec<(Place, &str)> = bad.iter().map(|bad| (bad.place, bad.reason.as_str())).collect();
     assert_eq!(
@@ -226,13 +226,25 @@ fn a_row_that_cannot_be_read_is_told_with_its_place_and_stands_behind_the_good_o
 }
 
 #[test]
+fn empty_cells_of_huge_arrays_and_endless_columns_are_refused() {
+    let field = "<FIELD name='v' datatype='double' arraysize='5000000'/>";
+    assert!(refusal(tabledata(&field.repeat(2), "<TR/>").as_bytes()).ends_with("its rows would be longer than 64 MiB"));
+    let one = rows(&tabledata(field, &"<TR><TD/></TR>".repeat(3))).unwrap();
+    assert_eq!(one.iter().map(|rows| rows.batch.num_rows()).collect::<Vec<_>>(), [1, 1, 1]);
+    let why = refusal(tabledata(&"<FIELD/>".repeat(10_000), "").as_bytes());
+    assert!(why.ends_with("it describes more tables and columns than 4 MiB can hold"), "{why}");
+    let why = refusal(document(&"<TABLE/>".repeat(10_000)).as_bytes());
+    assert!(why.ends_with("it describes more tables and columns than 4 MiB can hold"), "{why}");
+}
+
+#[test]
 fn a_bad_cell_of_a_binary_row_costs_that_row_only() {
     let fields = "<FIELD name='b' datatype='boolean'/><FIELD name='t' datatype='char' arraysize='*'/>";
     let rows = rows(&binary("BINARY", fields, b"T\0\0\0\x01aX\0\0\0\x01bF\0\0\0\x01\xffF\0\0\0\x01d")).unwrap();
     let bad: Vec<String> =
         rows.iter().flat_map(|rows| &rows.bad).map(|bad| format!("{} {}", bad.place, bad.reason)).collect();
     assert_eq!(bad, ["row 2 b: the byte 0x58 is no truth value", "row 3 t: the text is neither ASCII nor UTF-8"]);
-    assert_eq!((rows.len(), shown(&rows[1].batch, 0).as_str()), (2, "false|d"));
+    assert_eq!((rows.len(), shown(&rows[0].batch, 1).as_str()), (1, "false|d"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use arrow::array::{
 };
 
 use super::kinds::{Kind, Scalar};
+use crate::words::on_one_line;
 
 /// Why a cell cannot be read.
 pub(super) type Reason = String;
@@ -227,11 +228,11 @@ impl Values {
     }
 }
 
-/// A value in quotation marks, shortened, for messages.
+/// A value in quotation marks, shortened and on one line, for messages.
 pub(super) fn quote(text: &str) -> String {
     match text.char_indices().nth(40) {
-        Some((end, _)) => format!("'{}…'", &text[..end]),
-        None => format!("'{text}'"),
+        Some((end, _)) => format!("'{}…'", on_one_line(&text[..end])),
+        None => format!("'{}'", on_one_line(text)),
     }
 }
 

@@ -41,6 +41,12 @@ pub(super) struct Element {
 }
 
 impl Element {
+    /// About how many bytes what it says takes in memory.
+    pub(super) fn size(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(key, value)| key.len() + value.len());
+        512 + attributes.sum::<usize>()
+    }
+
     /// The value of an attribute, unless it is blank.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.attributes.iter().find(|(key, _)| key == name);

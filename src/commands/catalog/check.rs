@@ -2,22 +2,38 @@
 
 use catalogs::check::{self, CheckOptions, CheckReport};
 
-use super::{kept, print};
+use metadata::Metadata;
+
+use super::{Reading, kept, print};
 use crate::{
     cli::CheckArgs,
     config::Config,
     failure::Failure,
-    progress, wiring,
+    progress, shutdown, wiring,
     words::{counted, size},
 };
 
 /// Checks one version of a table; a failure where anything is wrong with it.
 pub(super) async fn run(config: &Config, args: &CheckArgs) -> Result<(), Failure> {
-    let table = kept(&wiring::metadata(config).await?, &args.table).await?;
+    let stop = shutdown::on_signals()?;
+    let metadata = wiring::metadata(config).await?;
+    let reading = Reading::begin(&metadata).await?;
+    let outcome = tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Failure::Refused("interrupted: the check did not end".to_owned())),
+        outcome = check_table(config, &metadata, args) => outcome,
+    };
+    reading.end().await;
+    outcome
+}
+
+async fn check_table(config: &Config, metadata: &Metadata, args: &CheckArgs) -> Result<(), Failure> {
+    let table = kept(metadata, &args.table).await?;
     let store = wiring::store(config)?;
     let snapshot = catalogs::open(&store, &table.root, &wiring::remote(config)).await?;
     let options = CheckOptions {
         memory: usize::try_from(config.import.memory.bytes() / 2).unwrap_or(usize::MAX),
+        // Not beside the catalogues: a check writes nothing there.
         spill: config.import.spill.as_ref().map_or_else(std::env::temp_dir, |folder| folder.path().to_owned()),
         ..CheckOptions::default()
     };

@@ -19,7 +19,7 @@ pub(super) async fn run(config: &Config, args: &GcArgs) -> Result<(), Failure> {
     let (store, metadata) = (wiring::store(config)?, wiring::metadata(config).await?);
     wiring::expect_own_store(&store, &metadata).await?;
     let before = Utc::now() - TimeDelta::from_std(args.older_than).unwrap_or(TimeDelta::MAX);
-    let versions = metadata.collectable(before, process::is_dead).await?;
+    let versions = metadata.collectable(before, process::life).await?;
     // The order matters: see `catalogs::collect`.
     let listing = Listing::take(&store).await?;
     let claimed = metadata.claimed_roots().await?;
@@ -58,6 +58,9 @@ fn tell(args: &GcArgs, versions: &[Version], garbage: &Garbage) -> Result<(), Fa
     for version in versions {
         eprintln!("{} version {}: {verb}", version.table.name, version.table.version);
     }
-    eprintln!("{}, {}: {verb}", counted(garbage.count, "object"), size(garbage.bytes));
+    match garbage.count {
+        0 => eprintln!("there is nothing to delete"),
+        count => eprintln!("{}, {}: {verb}", counted(count, "object"), size(garbage.bytes)),
+    }
     Ok(())
 }

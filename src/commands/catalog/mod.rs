@@ -8,7 +8,7 @@ use catalogs::{CatalogSnapshot, TableName};
 use metadata::{Metadata, PublishedTable};
 use serde_json::json;
 
-use super::print;
+use super::{print, reading::Reading};
 use crate::{
     cli::{CatalogCommand, DropArgs, ListArgs, TableVersion, VersionsArgs},
     config::Config,

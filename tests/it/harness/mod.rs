@@ -6,12 +6,14 @@ mod http;
 mod oracle;
 mod server;
 mod third_party;
+mod web;
 
 pub(crate) use home::{Home, S3};
 pub(crate) use http::{get, post_form};
 pub(crate) use oracle::{Cone, Stars};
 pub(crate) use server::Server;
 pub(crate) use third_party::Client;
+pub(crate) use web::files_at;
 
 /// A variable that `scripts/test` sets. Without it the test is skipped with one line, or fails where skipping is
 /// forbidden.

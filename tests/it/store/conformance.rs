@@ -40,7 +40,8 @@ async fn objects_come_back_as_they_went_in(store: &CatalogStore, at: &impl Fn(&s
         store.put(&at(path), content.clone()).await.unwrap();
         assert_eq!(store.get(&at(path)).await.unwrap(), content, "{path}");
         assert!(store.exists(&at(path)).await.unwrap());
-        assert_eq!(store.head(&at(path)).await.unwrap().size, content.len() as u64);
+        let head = store.head(&at(path)).await.unwrap();
+        assert_eq!((head.size, head.location.as_ref()), (content.len() as u64, at(path).as_str()));
     }
     store.put(&at("empty"), b"no more".to_vec()).await.unwrap();
     assert_eq!(store.get(&at("empty")).await.unwrap(), "no more", "a second write replaces the first");

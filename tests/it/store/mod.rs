@@ -1,7 +1,7 @@
 //! Where catalogues are kept and read from: folders and web servers. Buckets are in `s3`.
 
 pub(crate) mod conformance;
-mod web;
+pub(crate) mod web;
 
 use catalogs::{CatalogStore, Remote, StoreOptions};
 use fault_proxy::{Fault, FaultProxy, Rule, When};
@@ -17,6 +17,10 @@ async fn a_folder_conforms() {
     conforms(&store, "catalogs").await;
 }
 
+fn plain_http() -> Remote {
+    Remote { allow_http: true, ..Remote::default() }
+}
+
 /// A folder behind a web server behind a proxy, with one file of a megabyte and one of eight.
 async fn website(rules: Vec<Rule>) -> (tempfile::TempDir, FaultProxy, CatalogStore) {
     let folder = tempfile::tempdir().unwrap();
@@ -24,7 +28,7 @@ async fn website(rules: Vec<Rule>) -> (tempfile::TempDir, FaultProxy, CatalogSto
     std::fs::write(folder.path().join("sky/dataset/small"), bytes(1 << 20)).unwrap();
     std::fs::write(folder.path().join("sky/large"), bytes(8 << 20)).unwrap();
     let proxy = FaultProxy::start(web::serve(folder.path().to_owned()).await, rules, 1).await.unwrap();
-    let store = CatalogStore::read_only(&format!("{}/sky", proxy.url()), &Remote::default()).unwrap();
+    let store = CatalogStore::read_only(&format!("{}/sky", proxy.url()), &plain_http()).unwrap();
     (folder, proxy, store)
 }
 
@@ -78,12 +82,12 @@ async fn a_web_server_that_fails_every_fifth_request_gives_every_byte() {
 #[tokio::test]
 async fn a_denied_and_an_unreachable_server_are_told_from_an_absent_file() {
     let (_folder, proxy, _) = website(vec![]).await;
-    let private = CatalogStore::read_only(&format!("{}/private", proxy.url()), &Remote::default()).unwrap();
+    let private = CatalogStore::read_only(&format!("{}/private", proxy.url()), &plain_http()).unwrap();
     let denied = private.get("x").await.unwrap_err();
     assert!(denied.is_denied() && denied.to_string().contains("the server denies access (403 Forbidden)"), "{denied}");
     // A port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = CatalogStore::read_only(&format!("http://{free}/sky"), &Remote::default()).unwrap();
+    let nobody = CatalogStore::read_only(&format!("http://{free}/sky"), &plain_http()).unwrap();
     let sentence = nobody.get("x").await.unwrap_err().to_string();
     assert!(sentence.contains(&format!("http://{free}/sky/x: the server cannot be reached: ")), "{sentence}");
     assert!(sentence.to_lowercase().contains("refused"), "{sentence}");

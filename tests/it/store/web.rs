@@ -46,8 +46,11 @@ fn answer(folder: &std::path::Path, request: &Request<Incoming>) -> Response<Ful
     let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
         return plain(StatusCode::OK, content.clone()).body(Full::new(content)).unwrap();
     };
-    let first: usize = first.parse().unwrap();
-    let last = last.parse().unwrap_or(usize::MAX).min(content.len() - 1);
+    let (first, last) = match (first.parse(), last.parse::<usize>()) {
+        (Ok(first), Ok(last)) => (first, last.min(content.len() - 1)),
+        (Ok(first), Err(_)) => (first, content.len() - 1),
+        (Err(_), length) => (content.len().saturating_sub(length.unwrap()), content.len() - 1),
+    };
     let part = content.slice(first..last + 1);
     plain(StatusCode::PARTIAL_CONTENT, part.clone())
         .header(header::CONTENT_RANGE, format!("bytes {first}-{last}/{}", content.len()))

@@ -5,11 +5,12 @@ use std::{fs::File, io::Read, path::Path};
 use arrow::{
     array::{Array, AsArray, Int64Array, StringArray},
     datatypes::{DataType, Float64Type, Int64Type},
+    util::display::array_value_to_string,
 };
 
 use super::*;
 use crate::{
-    ColumnMeta,
+    ColumnMeta, Place,
     testing::{Broken, Net},
 };
 
@@ -228,6 +229,63 @@ fn compression_inside_fits_is_refused() {
     let packed = table("BINTABLE", &["TFORM1  = 'PB'", "ZTABLE  = T"], &[vec![0; 8]], b"");
     let why = refusal(&[primary(), packed].concat(), None);
     assert!(why.starts_with("HDU 1 is a table that is compressed by tiles (ZTABLE), which is not read"), "{why}");
+}
+
+#[test]
+fn more_than_999_columns_are_read_as_stil_writes_them() {
+    let wide = |cards: &[&str]| {
+        let mut all: Vec<String> = (1..999).map(|n| format!("TFORM{n:<3}= 'B'")).collect();
+        all.extend(["TTYPE999= 'XT_MORECOLS'", "TFORM999= '11B'", "TDIM999 = '(1,11)'"].map(str::to_owned));
+        all.extend(
+            ["XT_ICOL = 999", "XT_NCOL = 1002", "HIERARCH XT TFORM999 = 'I       ' / of 999"].map(str::to_owned),
+        );
+        all.extend(["HIERARCH XT TTYPE1000 = 'name'", "HIERARCH XT TFORM1000 = '2A'"].map(str::to_owned));
+        all.extend(["HIERARCH XT TFORM1001 = 'B'", "HIERARCH XT TFORM1002 = '3I'"].map(str::to_owned));
+        all.extend(["HIERARCH XT TUNIT1002 = 'mag'", "HIERARCH ESO TEL = 'x'"].map(str::to_owned));
+        all.extend(cards.iter().map(|card| (*card).to_owned()));
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        file(&all, &[[&[7; 998][..], &[1, 2], b"ab", &[9], &[0, 1, 0, 2, 0, 3]].concat()], b"")
+    };
+    let (_folder, input) = local("stars.fits", &wide(&[]));
+    let table = open(input, None).unwrap();
+    let (batch, bad) = read(&*table, Some(&[997, 998, 999, 1000, 1001])).unwrap();
+    assert_eq!((table.schema().fields().len(), bad.len()), (1002, 0));
+    let shown: Vec<String> = batch.columns().iter().map(|column| array_value_to_string(column, 0).unwrap()).collect();
+    assert_eq!(shown, ["7", "258", "ab", "9", "[1, 2, 3]"]);
+    assert_eq!(table.schema().field(999).name(), "name");
+    assert_eq!(ColumnMeta::of(table.schema().field(1001)).unit, Some("mag"));
+    assert_eq!(ColumnMeta::of(table.schema().field(998)).arraysize, None, "that of the shared bytes is not its own");
+
+    let why = "HDU 1: XT_ICOL is 5 and XT_NCOL is 1002, which does not go with TFIELDS = 999";
+    assert_eq!(
+        refusal(&file(&["TFIELDS = 999", "XT_ICOL = 5", "XT_NCOL = 1002", "TFORM1  = 'B'"], &[vec![0]], b""), None),
+        why
+    );
+}
+
+#[test]
+fn bad_rows_between_good_ones_leave_batches_whole() {
+    let rows: Vec<Vec<u8>> = (0..20_000).map(|i| vec![if i % 2 == 0 { b'T' } else { b'X' }]).collect();
+    let (_folder, input) = local("stars.fits", &file(&["TFORM1  = 'L'"], &rows, b""));
+    let table = open(input, None).unwrap();
+    let mut batches = Vec::new();
+    let mut take = |rows: crate::Rows| {
+        batches.push((rows.batch.num_rows(), rows.bad.len(), rows.places.of(9_999), rows.bad[9_999].place));
+        Ok(())
+    };
+    table.pieces(None).unwrap().for_each(|piece| piece.unwrap().decode(&mut take).unwrap());
+    assert_eq!(batches, [(10_000, 10_000, Place::Row(19_999), Place::Row(20_000))]);
+}
+
+#[test]
+fn a_packed_table_with_a_heap_is_unpacked_into_the_folder_that_is_given() {
+    let bytes = gzip(&file(&["TFORM1  = 'PB'"], &[[0, 0, 0, 2, 0, 0, 0, 1_u8].to_vec()], b"xab"));
+    let (folder, input) = local("stars.fits.gz", &bytes);
+    let table = open(input.clone().spilling_into(folder.path()), None).unwrap();
+    assert_eq!(read(&*table, None).unwrap().0.num_rows(), 1);
+    let nowhere = folder.path().join("missing");
+    let why = open(input.spilling_into(&nowhere), None).err().unwrap();
+    assert!(why.contains(&format!("it cannot be unpacked into {}: ", nowhere.display())), "{why}");
 }
 
 #[test]
