@@ -212,3 +212,39 @@ async fn a_tree_in_a_bucket_and_on_a_web_server_is_attached_checked_and_queried(
         assert_eq!(files, 1, "one version");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_in_a_bucket_are_imported_by_name_by_folder_and_by_pattern() {
+    let Some(s3) = S3::provided() else { return };
+    let home = Home::on_a_local_folder();
+    home.almagest(&["generate", "stars", "--rows", "5_000", "--out", "stars.parquet"]);
+    home.almagest(&["generate", "stars", "--rows", "5_000", "--out", "stars.csv"]);
+    home.almagest(&["import", "--table", "demo.stars", "stars.parquet"]);
+    let bucket = CatalogStore::open(&options(&s3)).unwrap();
+    let folder = format!("sources/{} ü", name_of(&home));
+    for (name, from) in [("a.parquet", "stars.parquet"), ("b.csv", "stars.csv"), ("readme.md", "stars.csv")] {
+        bucket.put(&format!("{folder}/{name}"), fs::read(home.path(from)).unwrap()).await.unwrap();
+    }
+    let keys = [
+        ("ALMAGEST__REMOTE__ENDPOINT", s3.endpoint.as_str()),
+        ("ALMAGEST__REMOTE__REGION", &s3.region),
+        ("ALMAGEST__REMOTE__ACCESS_KEY_ID", &s3.access_key_id),
+        ("ALMAGEST__REMOTE__SECRET_ACCESS_KEY", &s3.secret_access_key),
+        ("ALMAGEST__REMOTE__ALLOW_HTTP", "true"),
+    ];
+    for (table, source) in [("lake.name", "a.parquet"), ("lake.text", "b.csv"), ("lake.pattern", "*.par*")] {
+        let source = format!("s3://{}/{folder}/{source}", s3.bucket);
+        let Output { status, stderr, .. } =
+            home.command().args(["import", "--table", table, &source]).envs(keys).output().unwrap();
+        assert!(status.success(), "{source}: {}", String::from_utf8_lossy(&stderr));
+        let rows = home.csv(&format!("SELECT COUNT(*) AS n FROM {table}"));
+        assert_eq!(rows, "n\n5000\n", "{source}");
+        home.almagest(&["catalog", "check", table]);
+    }
+    let whole = format!("s3://{}/{folder}/", s3.bucket);
+    let dry =
+        home.command().args(["import", "--table", "lake.folder", "--dry-run", &whole]).envs(keys).output().unwrap();
+    let stderr = String::from_utf8(dry.stderr).unwrap();
+    // The array of fluxes is text in CSV: both files are read, and what does not fit together is told.
+    assert!(!dry.status.success() && stderr.contains("b.csv") && stderr.contains("flux"), "{stderr}");
+}
