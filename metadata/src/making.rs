@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use catalogs::TableName;
 use chrono::{DateTime, Utc};
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 
-use crate::{Life, Metadata, MetadataError, time, written};
+use crate::{Life, Metadata, MetadataError, table_name, time, written};
 
 /// A claim that was not renewed for so long is abandoned. Holders renew it a few times in that span.
 pub const STALE: Duration = Duration::from_secs(60);
@@ -64,10 +64,8 @@ impl Metadata {
         .fetch_optional(&mut *transaction)
         .await?;
         if let Some(row) = found {
-            let (began_at, seen_at): (String, String) = (row.try_get("began_at")?, row.try_get("seen_at")?);
-            let other =
-                Other { root: row.try_get("root")?, holder: row.try_get("holder")?, began_at: time(&began_at)? };
-            let silent = (Utc::now() - time(&seen_at)?).to_std().unwrap_or_default();
+            let (other, seen_at) = other_of(&row)?;
+            let silent = (Utc::now() - seen_at).to_std().unwrap_or_default();
             let lives = life(&other.holder).holds_after(silent);
             return Ok(if lives { Making::Busy(other) } else { Making::Abandoned(other) });
         }
@@ -107,6 +105,25 @@ impl Metadata {
         }
     }
 
+    /// The versions that were begun, abandoned, and not touched since `before`.
+    pub async fn abandoned(
+        &self,
+        before: DateTime<Utc>,
+        life: impl Fn(&str) -> Life,
+    ) -> Result<Vec<(TableName, Other)>, MetadataError> {
+        let all = sqlx::query("SELECT schema_name, table_name, root, holder, began_at, seen_at FROM making");
+        let mut abandoned = Vec::new();
+        for row in all.fetch_all(&self.pool).await? {
+            let (other, seen_at) = other_of(&row)?;
+            let silent = (Utc::now() - seen_at).to_std().unwrap_or_default();
+            if seen_at <= before && !life(&other.holder).holds_after(silent) {
+                let (schema, table): (String, String) = (row.try_get("schema_name")?, row.try_get("table_name")?);
+                abandoned.push((table_name(&schema, &table)?, other));
+            }
+        }
+        Ok(abandoned)
+    }
+
     /// The folders in which versions are being made, or were begun.
     pub async fn claimed_roots(&self) -> Result<Vec<String>, MetadataError> {
         Ok(sqlx::query_scalar("SELECT root FROM making").fetch_all(&self.pool).await?)
@@ -115,6 +132,13 @@ impl Metadata {
     fn claim_of(&self, name: &TableName, root: &str, holder: &str) -> Claim {
         Claim { metadata: self.clone(), name: name.clone(), root: root.to_owned(), holder: holder.to_owned() }
     }
+}
+
+/// What somebody else is or was making, and when he was last heard of.
+fn other_of(row: &SqliteRow) -> Result<(Other, DateTime<Utc>), MetadataError> {
+    let (began_at, seen_at): (String, String) = (row.try_get("began_at")?, row.try_get("seen_at")?);
+    let other = Other { root: row.try_get("root")?, holder: row.try_get("holder")?, began_at: time(&began_at)? };
+    Ok((other, time(&seen_at)?))
 }
 
 impl Claim {
@@ -229,6 +253,13 @@ mod tests {
         sqlx::query("UPDATE making SET seen_at = ?1").bind(long_ago).execute(&metadata.pool).await.unwrap();
         let making = metadata.claim(&stars(), "b", "heir", |_| Life::Unknown).await.unwrap();
         assert!(matches!(making, Making::Abandoned(_)), "{making:?}");
+        let abandoned = async |before, life| {
+            let found = metadata.abandoned(before, |_| life).await.unwrap();
+            found.into_iter().map(|(_, other)| other.root).collect::<Vec<_>>()
+        };
+        assert_eq!(abandoned(Utc::now(), Life::Unknown).await, ["a"]);
+        assert_eq!(abandoned(Utc::now() - STALE * 3, Life::Unknown).await, Vec::<String>::new(), "too young");
+        assert_eq!(abandoned(Utc::now(), Life::Alive).await, Vec::<String>::new(), "it lives");
         let making = metadata.claim(&stars(), "b", "neighbour", |_| Life::Alive).await.unwrap();
         assert!(matches!(making, Making::Busy(_)), "stopped for a while, or the clock has jumped: {making:?}");
     }

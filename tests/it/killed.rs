@@ -8,7 +8,11 @@ use std::{
     time::Instant,
 };
 
-use crate::{harness::Home, hats::tree};
+use crate::{
+    harness::Home,
+    hats::tree,
+    interruption::{files_below, wait_until},
+};
 
 /// How often the import is killed; a hundred by hand.
 fn kills() -> u32 {
@@ -100,4 +104,28 @@ fn a_killed_import_leaves_the_old_version_and_is_finished_by_resume() {
     assert!(resumed > 0 || kills() < 50, "no import had anything to go on with");
     let left = fs::read_dir(home.path("store/catalogs/demo/stars")).unwrap().count();
     assert_eq!(left, 1, "folders of versions that nobody needs");
+}
+
+#[test]
+fn what_a_killed_import_left_is_collected_when_it_is_old() {
+    let home = Home::on_a_local_folder();
+    home.almagest(&["generate", "stars", "--rows", "60_000", "--out", "many.parquet"]);
+    let import = ["import", "--table", "demo.stars", "--max-rows", "300", "many.parquet"];
+    let mut child = home.command().args(import).stderr(Stdio::null()).spawn().unwrap();
+    let catalogs = home.path("store/catalogs");
+    wait_until("a journal", || files_below(&catalogs).iter().any(|file| file.ends_with("almagest/journal/plan.json")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    home.almagest(&["catalog", "gc"]);
+    assert!(!files_below(&catalogs).is_empty(), "it is too young");
+    let refused = home.command().args(import).output().unwrap();
+    assert!(
+        String::from_utf8(refused.stderr).unwrap().contains("--resume goes on"),
+        "there is something to go on with"
+    );
+    home.almagest(&["catalog", "gc", "--older-than", "0s"]);
+    assert_eq!(files_below(&catalogs), Vec::<PathBuf>::new());
+    home.almagest(&import);
+    assert_eq!(count(&home), "60000");
 }

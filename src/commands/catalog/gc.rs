@@ -1,8 +1,8 @@
 //! `almagest catalog gc`: what is served no more, is read by nobody and is old enough goes.
 
 use catalogs::collect::{Garbage, Listing};
-use chrono::{TimeDelta, Utc};
-use metadata::{Metadata, Version};
+use chrono::{DateTime, TimeDelta, Utc};
+use metadata::{Metadata, MetadataError, Version};
 use serde_json::json;
 
 use super::print;
@@ -20,9 +20,11 @@ pub(super) async fn run(config: &Config, args: &GcArgs) -> Result<(), Failure> {
     wiring::expect_own_store(&store, &metadata).await?;
     let before = Utc::now() - TimeDelta::from_std(args.older_than).unwrap_or(TimeDelta::MAX);
     let versions = metadata.collectable(before, process::life).await?;
+    let given_up = give_up_abandoned(&metadata, before, args.dry_run).await?;
     // The order matters: see `catalogs::collect`.
     let listing = Listing::take(&store).await?;
-    let claimed = metadata.claimed_roots().await?;
+    let mut claimed = metadata.claimed_roots().await?;
+    claimed.retain(|root| !given_up.contains(root));
     let kept = kept_roots(&metadata, &versions).await?;
     let garbage = listing.garbage(&store, &kept, &claimed).await?;
     if !args.dry_run {
@@ -32,6 +34,22 @@ pub(super) async fn run(config: &Config, args: &GcArgs) -> Result<(), Failure> {
         garbage.delete(&store).await?;
     }
     tell(args, &versions, &garbage)
+}
+
+/// Ends the claims of imports that died long ago; nobody has gone on with them. Returns their folders.
+async fn give_up_abandoned(metadata: &Metadata, before: DateTime<Utc>, dry_run: bool) -> Result<Vec<String>, Failure> {
+    let mut given_up = Vec::new();
+    for (name, other) in metadata.abandoned(before, process::life).await? {
+        if !dry_run {
+            match metadata.take_over(&name, &other, &process::name()).await {
+                Ok(claim) => claim.abandon().await?,
+                Err(MetadataError::TakenOver { .. }) => continue, // somebody goes on with it just now
+                Err(error) => return Err(error.into()),
+            }
+        }
+        given_up.push(other.root);
+    }
+    Ok(given_up)
 }
 
 /// The folders of all versions but the collected ones.
