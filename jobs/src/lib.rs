@@ -23,7 +23,7 @@ mod served;
 #[cfg(test)]
 extern crate self as jobs; // by this name the house of the integration tests knows this crate
 #[cfg(test)]
-#[allow(dead_code, missing_docs, unreachable_pub)] // shared
+#[allow(dead_code, missing_docs, unreachable_pub, reason = "shared with the tests of the doors, which use more of it")]
 #[path = "../tests/it/house.rs"]
 mod house;
 

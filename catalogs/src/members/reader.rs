@@ -3,74 +3,28 @@
 //! Files of other people may have their columns in another order, of narrower types, or not at all: every batch that
 //! leaves here has the types of the snapshot's schema. Only what is asked for is fetched.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array},
     compute::cast,
     datatypes::{DataType, Float64Type, Int64Type, Schema, SchemaRef},
 };
-use bytes::Bytes;
-use futures::{FutureExt, TryFutureExt, TryStreamExt, future::BoxFuture};
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use futures::TryStreamExt;
 use parquet::{
     arrow::{
         ParquetRecordBatchStreamBuilder, ProjectionMask,
         arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection},
-        async_reader::{AsyncFileReader, ParquetRecordBatchStream},
+        async_reader::ParquetRecordBatchStream,
     },
-    errors::{ParquetError, Result as ParquetResult},
-    file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
+    file::metadata::PageIndexPolicy,
 };
 use sky::{
     Position,
     healpix::{CELLS_29, cell29},
 };
 
-use crate::{CatalogError, CatalogSnapshot, CatalogStore, DataFile};
-
-/// An object of a store, as the Parquet reader wants it.
-#[derive(Clone)]
-pub(crate) struct Ranges {
-    objects: Arc<dyn ObjectStore>,
-    path: Path,
-    bytes: u64,
-}
-
-impl Ranges {
-    /// A file of known size.
-    pub(crate) fn new(store: &CatalogStore, path: &str, bytes: u64) -> Self {
-        Self { objects: store.objects(), path: CatalogStore::object_path(path), bytes }
-    }
-}
-
-fn failed(error: object_store::Error) -> ParquetError {
-    ParquetError::External(Box::new(error))
-}
-
-impl AsyncFileReader for Ranges {
-    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        self.objects.get_range(&self.path, range).map_err(failed).boxed()
-    }
-
-    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
-        async move { self.objects.get_ranges(&self.path, &ranges).await.map_err(failed) }.boxed()
-    }
-
-    fn get_metadata<'a>(
-        &'a mut self,
-        options: Option<&'a ArrowReaderOptions>,
-    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
-        async move {
-            let bytes = self.bytes;
-            let reader = ParquetMetaDataReader::new()
-                .with_arrow_reader_options(options)
-                .with_prefetch_hint(Some(bytes.min(64 << 10) as usize));
-            Ok(Arc::new(reader.load_and_finish(self, bytes).await?))
-        }
-        .boxed()
-    }
-}
+use crate::{CatalogError, CatalogSnapshot, DataFile, store::ParquetObject};
 
 /// Opens the data files of a snapshot by their number. Cheap to clone.
 #[derive(Clone)]
@@ -91,11 +45,11 @@ impl LeafReader {
     /// Opens a file: its footer is read.
     pub(crate) async fn open(&self, number: usize) -> Result<Leaf, CatalogError> {
         let file = self.file(number);
-        let mut ranges = Ranges::new(self.snapshot.store(), &self.snapshot.path_of(file), file.bytes);
+        let mut object = ParquetObject::new(self.snapshot.store(), &self.snapshot.path_of(file), file.bytes);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let footer = ArrowReaderMetadata::load_async(&mut ranges, options).await;
+        let footer = ArrowReaderMetadata::load_async(&mut object, options).await;
         let footer = footer.map_err(|error| damaged(&file.path, error))?;
-        Ok(Leaf { snapshot: self.snapshot.clone(), path: file.path.clone(), ranges, footer })
+        Ok(Leaf { snapshot: self.snapshot.clone(), path: file.path.clone(), object, footer })
     }
 }
 
@@ -108,7 +62,7 @@ pub(crate) fn damaged(path: &str, error: impl std::fmt::Display) -> CatalogError
 pub(crate) struct Leaf {
     snapshot: CatalogSnapshot,
     path: String,
-    ranges: Ranges,
+    object: ParquetObject,
     footer: ArrowReaderMetadata,
 }
 
@@ -133,7 +87,7 @@ impl Leaf {
         let schema = self.snapshot.schema().project(columns)?;
         let there = schema.fields().iter().filter_map(|field| self.footer.schema().index_of(field.name()).ok());
         let mask = ProjectionMask::roots(self.footer.parquet_schema(), there);
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(self.ranges.clone(), self.footer.clone())
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(self.object.clone(), self.footer.clone())
             .with_projection(mask)
             .with_batch_size(formats::batch_rows(&schema));
         if let Some(row_group) = row_group {
@@ -163,7 +117,7 @@ impl Leaf {
 
 /// The rows of a data file, batch by batch.
 pub(crate) struct LeafRows {
-    stream: ParquetRecordBatchStream<Ranges>,
+    stream: ParquetRecordBatchStream<ParquetObject>,
     schema: SchemaRef,
     path: String,
 }
