@@ -147,6 +147,7 @@ fn descriptor(rows: u64) -> Descriptor {
         healpix: None,
         sorted: true,
         id: None,
+        id_encodes: None,
         director: None,
         nan_is_null: true,
         margins: Vec::new(),

@@ -44,6 +44,9 @@ pub struct Descriptor {
     /// The column that is a unique key, if one was declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// The column whose values tell where a row is, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_encodes: Option<IdEncodes>,
     /// The table whose partitions this one follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub director: Option<Director>,
@@ -113,6 +116,21 @@ pub struct HealpixColumn {
     pub column: String,
     /// The order of the cells.
     pub order: u8,
+}
+
+/// A column of whole numbers that begin, in binary, with a nested HEALPix cell: `value >> shift` is the cell of `order`
+/// that the row's position is in, or is near to. Gaia's `source_id` is one, of order 12 above 35 other bits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IdEncodes {
+    /// Its name. It is never NULL and never negative.
+    pub column: String,
+    /// The order of the cells.
+    pub order: u8,
+    /// How many bits follow the cell.
+    pub shift: u8,
+    /// How far a row's position is from the cell that its value names, at most; zero where all rows are inside. It was
+    /// measured over all rows.
+    pub slack_arcsec: f64,
 }
 
 /// The table whose partitions another one follows, row by row.
@@ -238,6 +256,7 @@ pub(crate) mod tests {
             healpix: None,
             sorted: false,
             id: None,
+            id_encodes: None,
             director: None,
             nan_is_null: true,
             margins: Vec::new(),
@@ -256,6 +275,7 @@ pub(crate) mod tests {
             data: Some(Url::parse("s3://bucket/pre%20fix/").unwrap()),
             description: Some("Sterne, \"fürs\" Auge".into()),
             healpix: Some(HealpixColumn { column: "_healpix_29".into(), order: 29 }),
+            id_encodes: Some(IdEncodes { column: "id".into(), order: 12, shift: 35, slack_arcsec: 1.25 }),
             director: Some(Director { table: "demo.objects".into(), key: "objectId".into(), id: "id".into() }),
             margins: vec![MarginMember { folder: "stars_10arcsec".into(), arcsec: 10.0, rows: 5, files: 2 }],
             indexes: vec![IndexMember { folder: "stars_by_id".into(), column: "id".into(), rows: 3, files: 1 }],

@@ -17,6 +17,8 @@ pub mod sources;
 
 mod columns;
 mod descriptor;
+mod elements;
+mod encoded;
 mod error;
 mod footers;
 mod layout;
@@ -31,7 +33,8 @@ pub mod statistics;
 mod store;
 
 pub use columns::PositionColumns;
-pub use descriptor::{Descriptor, Director, HealpixColumn, IndexMember, Kind, MarginMember, Position};
+pub use descriptor::{Descriptor, Director, HealpixColumn, IdEncodes, IndexMember, Kind, MarginMember, Position};
+pub use encoded::IdCells;
 pub use error::CatalogError;
 pub use formats::ColumnMeta;
 pub use layout::{leaf_path, member_manifest};

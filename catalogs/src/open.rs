@@ -6,7 +6,9 @@ use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
-use crate::{CatalogError, CatalogSnapshot, CatalogStore, DataFile, Descriptor, Remote, Statistics, layout, manifest};
+use crate::{
+    CatalogError, CatalogSnapshot, CatalogStore, DataFile, Descriptor, IdCells, Remote, Statistics, layout, manifest,
+};
 
 /// Opens the version in the folder `root` of a store, with three small reads and no listing. `remote` is how its data is
 /// reached where that is somebody else's; nothing is asked of them yet.
@@ -54,7 +56,10 @@ fn check(descriptor: &Descriptor, schema: &SchemaRef) -> Result<(), String> {
     let position = descriptor.position.iter().flat_map(|position| [&position.ra, &position.dec]);
     let healpix = descriptor.healpix.iter().map(|healpix| &healpix.column);
     let key = descriptor.director.iter().map(|director| &director.key);
-    for column in position.chain(healpix).chain(&descriptor.id).chain(key).chain(&descriptor.default_columns) {
+    let encodes = descriptor.id_encodes.iter().map(|encodes| &encodes.column);
+    for column in
+        position.chain(healpix).chain(encodes).chain(&descriptor.id).chain(key).chain(&descriptor.default_columns)
+    {
         if schema.field_with_name(column).is_err() {
             return Err(format!("{} names the column {column}, which is not there", layout::DESCRIPTOR));
         }
@@ -62,6 +67,12 @@ fn check(descriptor: &Descriptor, schema: &SchemaRef) -> Result<(), String> {
     let slack = descriptor.position.as_ref().map_or(0.0, |position| position.slack_arcsec);
     if slack.is_nan() || slack < 0.0 {
         return Err(format!("{} tells a slack of {slack} arcsec", layout::DESCRIPTOR));
+    }
+    if let Some(encodes) = &descriptor.id_encodes {
+        let is_width = (0.0..=648_000.0).contains(&encodes.slack_arcsec);
+        if IdCells::of(encodes).is_none() || !is_width {
+            return Err(format!("{} tells of cells in {} that no number can hold", layout::DESCRIPTOR, encodes.column));
+        }
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ pub(crate) fn open(input: Input, options: &SourceOptions) -> Result<Box<dyn Tabl
     check_names(&header, &names).map_err(|why| FormatError::bad(input.name(), why))?;
     let fields = header.datatype.iter().map(Column::field).collect::<Result<Vec<_>, _>>();
     let fields = fields.map_err(|why| FormatError::bad(input.name(), why))?;
-    let mut source = TextSource::new(input, layout, fields, None).described(table_metadata(&header));
+    let mut source = TextSource::new(input, layout, fields).described(table_metadata(&header));
     source.read_as(options.types.as_ref().unwrap_or(&Schema::empty()));
     source.check()?;
     Ok(Box::new(source))
@@ -175,6 +175,7 @@ impl Column {
             utype: utype.as_deref(),
             xtype: xtype.as_deref(),
             arraysize: arraysize.as_deref(),
+            elements: None,
             description: description.as_deref(),
         };
         Ok(meta.describe(Field::new(self.name.trim(), data_type, true)))

@@ -18,6 +18,8 @@ pub struct ColumnMeta<'a> {
     pub xtype: Option<&'a str>,
     /// The dimensions of an array value, as VOTable writes them.
     pub arraysize: Option<&'a str>,
+    /// The names of the elements of an array value, as a JSON array of texts; see [`ColumnMeta::element_names`].
+    pub elements: Option<&'a str>,
     /// A sentence for people.
     pub description: Option<&'a str>,
 }
@@ -32,6 +34,7 @@ impl<'a> ColumnMeta<'a> {
             utype: get("vo:utype"),
             xtype: get("vo:xtype"),
             arraysize: get("vo:arraysize"),
+            elements: get("vo:elements"),
             description: get("vo:description"),
         }
     }
@@ -44,6 +47,7 @@ impl<'a> ColumnMeta<'a> {
             ("vo:utype", self.utype),
             ("vo:xtype", self.xtype),
             ("vo:arraysize", self.arraysize),
+            ("vo:elements", self.elements),
             ("vo:description", self.description),
         ];
         let mut metadata = field.metadata().clone();
@@ -53,5 +57,27 @@ impl<'a> ColumnMeta<'a> {
             }
         }
         field.with_metadata(metadata)
+    }
+
+    /// The names of the elements of an array value, in their order; none where what is noted cannot be understood.
+    pub fn element_names(&self) -> Option<Vec<String>> {
+        serde_json::from_str(self.elements?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::DataType;
+
+    use super::*;
+
+    #[test]
+    fn names_of_elements_travel_with_the_field() {
+        let field = Field::new("flux", DataType::Float32, true);
+        assert_eq!(ColumnMeta::of(&field).element_names(), None);
+        let named = ColumnMeta { elements: Some(r#"["jplus::rSDSS","g"]"#), ..ColumnMeta::default() }.describe(field);
+        assert_eq!(ColumnMeta::of(&named).element_names().unwrap(), ["jplus::rSDSS", "g"]);
+        let damaged = ColumnMeta { elements: Some("r, g"), ..ColumnMeta::default() };
+        assert_eq!(damaged.element_names(), None);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use catalogs::TableName;
+use arrow::datatypes::DataType;
+use catalogs::{IdCells, TableName, import::cast_type};
 use clap::{Args, ValueEnum, ValueHint};
 
 /// `almagest import`
@@ -110,6 +111,13 @@ pub(crate) struct ColumnArgs {
     /// Of rows with the same --id: `refuse`, `keep-first`, or `keep-best:COLUMN`, the one with the largest value
     #[arg(long, value_name = "POLICY", default_value = "refuse", requires = "id")]
     pub(crate) duplicates: DuplicatesArg,
+    /// The column whose values begin with the nested HEALPix cell of the row, the order of the cells, and how many bits
+    /// follow: `source_id:12:35` for Gaia. Every row is held against it
+    #[arg(long, value_name = "COLUMN:ORDER:BITS", value_parser = id_cells)]
+    pub(crate) id_encodes: Option<IdCells>,
+    /// The names of the elements of an array column, by which a query may ask for them; may be repeated
+    #[arg(long, value_name = "COLUMN=NAME,NAME,…", value_parser = elements)]
+    pub(crate) elements: Vec<(String, Names)>,
     /// Another name for a column; may be repeated
     #[arg(long, value_name = "OLD=NEW", value_parser = pair)]
     pub(crate) rename: Vec<(String, String)>,
@@ -117,8 +125,8 @@ pub(crate) struct ColumnArgs {
     #[arg(long, value_name = "COLUMN")]
     pub(crate) drop: Vec<String>,
     /// The type of a column (boolean, byte, short, int, bigint, real, double, text, date, timestamp); may be repeated
-    #[arg(long, value_name = "COLUMN=TYPE", value_parser = pair)]
-    pub(crate) cast: Vec<(String, String)>,
+    #[arg(long, value_name = "COLUMN=TYPE", value_parser = cast)]
+    pub(crate) cast: Vec<(String, DataType)>,
     /// A value that means "missing", in one column or (without a column) in all; may be repeated
     #[arg(long, value_name = "[COLUMN=]VALUE", allow_hyphen_values = true)]
     pub(crate) sentinel: Vec<String>,
@@ -176,6 +184,13 @@ pub(crate) struct AttachArgs {
     /// Publish over a table of this name; without it, an existing table is refused
     #[arg(long)]
     pub(crate) replace: bool,
+    /// The column whose values begin with the nested HEALPix cell of the row, the order of the cells, and how many bits
+    /// follow: `source_id:12:35` for Gaia. Positions and this column of every row are read to see that it is so
+    #[arg(long, value_name = "COLUMN:ORDER:BITS", value_parser = id_cells)]
+    pub(crate) id_encodes: Option<IdCells>,
+    /// The names of the elements of an array column, by which a query may ask for them; may be repeated
+    #[arg(long, value_name = "COLUMN=NAME,NAME,…", value_parser = elements)]
+    pub(crate) elements: Vec<(String, Names)>,
     /// What is to be remembered of this version
     #[arg(long, value_name = "TEXT")]
     pub(crate) version_note: Option<String>,
@@ -183,6 +198,9 @@ pub(crate) struct AttachArgs {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+/// Names of elements.
+pub(crate) type Names = Vec<String>;
 
 /// What becomes of bad rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -252,6 +270,29 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn cast(text: &str) -> Result<(String, DataType), String> {
+    let (column, name) = pair(text)?;
+    let known = "boolean, byte, short, int, bigint, real, double, text, date, timestamp";
+    let data_type = cast_type(&name).ok_or_else(|| format!("there is no type {name}; there are {known}"))?;
+    Ok((column, data_type))
+}
+
+fn id_cells(text: &str) -> Result<IdCells, String> {
+    let mut parts = text.rsplitn(3, ':');
+    let mut number = || parts.next().and_then(|part| part.parse::<u8>().ok());
+    let (shift, order) = (number(), number());
+    match (parts.next(), order, shift) {
+        (Some(column), Some(order), Some(shift)) if !column.is_empty() => IdCells::new(column, order, shift),
+        _ => Err("write a column, an order and a number of bits, such as source_id:12:35".to_owned()),
+    }
+}
+
+fn elements(text: &str) -> Result<(String, Names), String> {
+    let (column, names) = pair(text)?;
+    let names: Names = names.split(',').map(|name| name.trim().to_owned()).collect();
+    if names.iter().any(String::is_empty) { Err("an element has no name".to_owned()) } else { Ok((column, names)) }
+}
+
 /// The width of a margin.
 fn width(text: &str) -> Result<sky::Arcsec, String> {
     let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
@@ -288,6 +329,14 @@ mod tests {
         assert_eq!((one_byte("tab"), one_byte("|")), (Ok(b'\t'), Ok(b'|')));
         assert!(one_byte("é").is_err() && one_byte("").is_err() && one_byte("\"").is_err());
         assert_eq!(comment("none"), Ok(Comment(None)));
+        assert_eq!(id_cells("a:b:12:35"), IdCells::new("a:b", 12, 35));
+        for text in ["a:12", "a:x:3", ":12:35", "a:12:40", "a:30:1", "a:12:-1"] {
+            assert!(id_cells(text).is_err(), "{text}");
+        }
+        assert_eq!(elements("flux=u, g=2").unwrap(), ("flux".to_owned(), vec!["u".to_owned(), "g=2".to_owned()]));
+        assert!(elements("flux=u,,g").is_err() && elements("flux").is_err());
+        assert_eq!(cast("a=real"), Ok(("a".into(), DataType::Float32)));
+        assert!(cast("a=foo").unwrap_err().contains("no type foo") && cast("a").is_err());
         assert!(pair("a=b").is_ok() && pair("a=").is_err() && pair("ab").is_err());
     }
 }

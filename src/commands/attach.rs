@@ -25,8 +25,13 @@ pub(crate) async fn run(config: Config, args: AttachArgs) -> Result<(), Failure>
     let seen = expected_version(&metadata, &name, args.replace).await?;
     let maker = Maker::begin(&store, &metadata, &name, Begin::Restart).await?;
     wiring::mark_store(&store, &metadata).await?;
-    let options =
-        AttachOptions { remote: wiring::remote(&config), member: args.member, note: args.version_note.clone() };
+    let options = AttachOptions {
+        remote: wiring::remote(&config),
+        member: args.member,
+        note: args.version_note.clone(),
+        id_encodes: args.id_encodes,
+        elements: args.elements,
+    };
     let bar = progress::files(&name.to_string());
     let outcome = tokio::select! {
         biased;

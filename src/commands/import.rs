@@ -169,16 +169,12 @@ async fn plan(
     plan.position = position(config, store, metadata, args).await?;
     plan.rename = columns.rename.clone();
     plan.drop = columns.drop.clone();
-    for (column, name) in &columns.cast {
-        let cast = import::cast_type(name).ok_or_else(|| {
-            let known = "boolean, byte, short, int, bigint, real, double, text, date, timestamp";
-            Failure::Refused(format!("--cast {column}={name}: there is no type {name}; there are {known}"))
-        })?;
-        plan.cast.push((column.clone(), cast));
-    }
+    plan.cast = columns.cast.clone();
     plan.sentinels = columns.sentinel.iter().map(|text| sentinel(text)).collect();
     plan.keep_nan = columns.keep_nan;
     plan.id = columns.id.clone();
+    plan.id_encodes = columns.id_encodes.clone();
+    plan.elements = columns.elements.clone();
     plan.duplicates = match &columns.duplicates {
         DuplicatesArg::Refuse => DuplicatePolicy::Refuse,
         DuplicatesArg::KeepFirst => DuplicatePolicy::KeepFirst,

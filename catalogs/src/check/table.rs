@@ -5,8 +5,9 @@ use std::sync::Arc;
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
     compute::cast,
-    datatypes::{DataType, Float32Type, Float64Type, Int64Type},
+    datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type},
 };
+use sky::{Arcsec, Cone, Coverage, Deg, Order, Pixel, Position, coverage::Detail};
 
 use super::{
     Context, bounds,
@@ -15,7 +16,7 @@ use super::{
     index, layout, margin,
     places::{Placed, Places},
 };
-use crate::{CatalogError, ColumnStatistics, DataFile, layout as paths, members::share};
+use crate::{CatalogError, ColumnMeta, ColumnStatistics, DataFile, IdEncodes, layout as paths, members::share};
 
 /// What one thread has seen.
 pub(super) struct Seen {
@@ -123,7 +124,10 @@ struct Faults {
     outside: Tally,
     beyond: Tally,
     unsorted: Tally,
+    nameless: Tally,
+    misplaced: Tally,
     nan: Vec<(usize, Tally)>,
+    miscounted: Vec<(usize, Tally)>,
 }
 
 /// Looks at the rows of a data file.
@@ -144,6 +148,7 @@ impl Visitor for TableRows<'_> {
         if let Some(places) = self.places {
             let placed = places.look(rows)?;
             self.look_at_places(places, &placed, first_row);
+            self.look_at_identifiers(&placed, first_row, rows)?;
             for margin in &mut self.seen.margins {
                 margin.table_rows(self.number, row_group, first_row, rows, &placed)?;
             }
@@ -152,6 +157,7 @@ impl Visitor for TableRows<'_> {
             note_disorder(rows.column(column), &mut self.last, first_row, &mut self.faults.unsorted)?;
         }
         self.look_for_nan(first_row, rows);
+        self.count_elements(first_row, rows);
         for index in &mut self.seen.indexes {
             index.table_rows(self.number, rows)?;
         }
@@ -171,6 +177,14 @@ impl Visitor for TableRows<'_> {
         tell(faults.outside, &format!("outside the partition {pixel}"));
         tell(faults.beyond, "beyond the cells that the manifest tells for the file");
         tell(faults.unsorted, "after a row of a higher cell, in a table that says that it is sorted");
+        if let Some(IdEncodes { column, order, slack_arcsec, .. }) = &self.context.snapshot.descriptor().id_encodes {
+            tell(faults.nameless, &format!("{column} names no cell of order {order}"));
+            tell(faults.misplaced, &format!("further than {slack_arcsec} arcsec from the cell that {column} names"));
+        }
+        for (column, tally) in faults.miscounted {
+            let name = self.context.snapshot.schema().field(column).name();
+            tell(tally, &format!("an array of {name} with another number of elements than have names"));
+        }
         for (column, tally) in faults.nan {
             let name = self.context.snapshot.schema().field(column).name();
             tell(tally, &format!("NaN in {name}, in a table that says that it has none"));
@@ -197,6 +211,41 @@ impl TableRows<'_> {
         }
     }
 
+    fn look_at_identifiers(&mut self, placed: &Placed, first_row: u64, rows: &RecordBatch) -> Result<(), CatalogError> {
+        let Some(told) = &self.context.snapshot.descriptor().id_encodes else { return Ok(()) };
+        let (Some(ids), Ok(order)) = (rows.column_by_name(&told.column), Order::new(told.order)) else { return Ok(()) };
+        let ids = cast(ids, &DataType::UInt64)?;
+        for (row, id) in ids.as_primitive::<UInt64Type>().iter().enumerate() {
+            let cell = id.map(|id| id >> told.shift).and_then(|cell| Pixel::new(order, cell).ok());
+            let Some(cell) = cell else {
+                self.faults.nameless.add(first_row + row as u64);
+                continue;
+            };
+            let Some(position) = placed.positions.get(row).copied().flatten() else { continue };
+            if !is_near(position, cell, told.slack_arcsec) {
+                self.faults.misplaced.add(first_row + row as u64);
+            }
+        }
+        Ok(())
+    }
+
+    fn count_elements(&mut self, first_row: u64, rows: &RecordBatch) {
+        for (column, field) in self.context.snapshot.schema().fields().iter().enumerate() {
+            let Some(names) = ColumnMeta::of(field).element_names() else { continue };
+            let arrays = rows.column(column);
+            for row in (0..rows.num_rows()).filter(|row| arrays.is_valid(*row)) {
+                if elements(arrays, row).is_some_and(|elements| elements != names.len()) {
+                    let known = self.faults.miscounted.iter().position(|(known, _)| *known == column);
+                    let known = known.unwrap_or_else(|| {
+                        self.faults.miscounted.push((column, Tally::default()));
+                        self.faults.miscounted.len() - 1
+                    });
+                    self.faults.miscounted[known].1.add(first_row + row as u64);
+                }
+            }
+        }
+    }
+
     fn look_for_nan(&mut self, first_row: u64, rows: &RecordBatch) {
         for column in self.floats.iter() {
             let mut tally = Tally::default();
@@ -207,6 +256,25 @@ impl TableRows<'_> {
                 self.faults.nan.push((*column, tally));
             }
         }
+    }
+}
+
+/// Whether a position is in a cell or so near to it that a cone round it reaches the cell.
+fn is_near(position: Position, cell: Pixel, slack_arcsec: f64) -> bool {
+    let reaches = |cone: Cone| {
+        let range = cell.range();
+        Coverage::of_cone(&cone, Detail::default()).intersects_range(range.start, range.end)
+    };
+    Pixel::of(position, cell.order()) == cell || Cone::new(position, Deg::from(Arcsec(slack_arcsec))).is_ok_and(reaches)
+}
+
+/// How many elements the array of a row has.
+fn elements(arrays: &ArrayRef, row: usize) -> Option<usize> {
+    match arrays.data_type() {
+        DataType::List(_) => Some(arrays.as_list::<i32>().value_length(row) as usize),
+        DataType::LargeList(_) => Some(arrays.as_list::<i64>().value_length(row) as usize),
+        DataType::FixedSizeList(_, size) => Some(*size as usize),
+        _ => None,
     }
 }
 

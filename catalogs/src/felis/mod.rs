@@ -190,6 +190,7 @@ impl FelisColumn {
             xtype: self.xtype.as_deref(),
             // Felis gives text one as well, which is a length.
             arraysize: self.arraysize.as_deref().filter(|_| is_array(data_type)),
+            elements: None,
             description: self.description.as_deref(),
         }
     }

@@ -135,6 +135,7 @@ mod tests {
             utype: Some("a:b"),
             xtype: Some("x"),
             arraysize: None,
+            elements: None,
             description: Some("it's \"east\": # — \\ Ω"),
         };
         let matrix = ColumnMeta { arraysize: Some("2x3"), ..ColumnMeta::default() };

@@ -6,15 +6,19 @@
 //!   footer     what each file says of itself, many at once
 //!   schema     one schema for all of them
 //!   table      all judged together: refused, or taken with warnings
+//!   files      plain Parquet files, which no catalogue describes
 //! ```
 //! What was found is kept in our own store, so that a query lists nothing and opens no file it does not need. Nothing is
-//! written into the foreign tree, and the values in its files are believed: `check` is what reads them.
+//! written into the foreign tree, and the values in its files are believed: `check` is what reads them. Only what a person
+//! promises beyond what the files say is held against the rows at once (promises).
 
 mod bounds;
+mod files;
 mod footer;
 mod info;
 mod leaves;
 mod place;
+mod promises;
 mod schema;
 mod standing;
 mod table;
@@ -28,10 +32,11 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
-    CatalogError, CatalogSnapshot, CatalogStore, DataFile, Remote, TableName,
+    CatalogError, CatalogSnapshot, CatalogStore, DataFile, IdCells, Remote, Statistics, TableName,
     descriptor::{Descriptor, IndexMember, Kind, MarginMember},
     layout, manifest, open,
 };
+pub use files::attach_files;
 use info::{CatalogInfo, CollectionInfo};
 use place::Place;
 use standing::Standing;
@@ -50,6 +55,10 @@ pub struct AttachOptions {
     pub member: Option<String>,
     /// What the person who attaches it says of it.
     pub note: Option<String>,
+    /// The column whose values begin with the cell of the row; all rows are read to see how closely.
+    pub id_encodes: Option<IdCells>,
+    /// Columns of arrays, and the names of their elements.
+    pub elements: Vec<(String, Vec<String>)>,
 }
 
 /// Told how many files of how many have been looked at. Both are equal once, at the end: before that, members of a
@@ -131,9 +140,11 @@ pub async fn attach(
     let began = Instant::now();
     let standing = standing::find(url, options.member.as_deref(), &options.remote).await?;
     let mut count = Count { listener, done: 0, total: 0 };
-    let found = Found::read(standing, &options.remote, &mut count).await?;
+    let mut found = Found::read(standing, &options.remote, &mut count).await?;
     count.finish();
-    let descriptor = found.descriptor(name, options.note.clone());
+    promises::name_elements(&mut found.table, options)?;
+    let mut descriptor = found.descriptor(name, options.note.clone());
+    descriptor.id_encodes = promises::measure(&found.snapshot(home, &descriptor), options).await?;
     let report = found.report(&descriptor, began);
     let published = async {
         found.write(home, root, &descriptor, &report).await?;
@@ -295,6 +306,7 @@ impl Found {
             healpix: self.table.healpix.clone(),
             sorted: self.table.sorted,
             id: None,
+            id_encodes: None,
             director: None,
             nan_is_null: false,
             margins: self.margins.iter().map(|margin| margin.member.clone()).collect(),
@@ -328,6 +340,19 @@ impl Found {
             attached: descriptor.created,
             seconds: began.elapsed().as_secs_f64(),
         }
+    }
+
+    /// The table before anything of it is written.
+    fn snapshot(&self, home: &CatalogStore, descriptor: &Descriptor) -> CatalogSnapshot {
+        CatalogSnapshot::new(
+            home.clone(),
+            String::new(),
+            self.place.store().clone(),
+            Arc::clone(&self.table.schema),
+            descriptor.clone(),
+            self.table.files.clone(),
+            Statistics::stored(home.clone(), String::new()),
+        )
     }
 
     /// Writes what was found, the descriptor last.

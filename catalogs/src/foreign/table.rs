@@ -12,7 +12,7 @@ use super::{
     Count,
     footer::{self, Footer, Footers},
     info::CatalogInfo,
-    leaves::{self, METADATA},
+    leaves::{self, Leaves, METADATA},
     place::Place,
     schema::{self, Adapter},
 };
@@ -49,6 +49,16 @@ pub(super) async fn read(place: &Place, info: &CatalogInfo, count: &mut Count) -
         ));
     }
     let found = leaves::find(place, info).await?;
+    of_leaves(place, info, found, count).await
+}
+
+/// Reads what there is to know of these files without reading their rows.
+pub(super) async fn of_leaves(
+    place: &Place,
+    info: &CatalogInfo,
+    found: Leaves,
+    count: &mut Count,
+) -> Result<ForeignTable, CatalogError> {
     let index_column = info.healpix.as_ref().map_or(HEALPIX_COLUMN, |healpix| healpix.column.as_str());
     let (declared, footers) =
         futures::try_join!(declared(place), footer::read_all(place, found.files, index_column, count))?;

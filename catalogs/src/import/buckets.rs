@@ -5,13 +5,11 @@
 //!                                  └─────────────┬─────────────────────┘
 //!                                       rows of one bucket, in any order
 //! ```
-//! Every row carries its number, so that it does not matter here who came first. Several threads push at once; one of them
-//! writes while the others fill memory again, and a third batch of it waits.
+//! Every row carries its number, so that it does not matter here who came first. Several threads push at once; when too many
+//! rows are held, one of them writes those that came first, while the others go on until the bound is reached.
 
 use std::{
-    fs::File,
-    io::{BufWriter, Write},
-    os::unix::fs::FileExt,
+    collections::VecDeque,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -21,7 +19,6 @@ use std::{
 
 use arrow::{
     array::{AsArray, RecordBatch, UInt32Array},
-    buffer::Buffer,
     compute::{concat_batches, take_record_batch},
     datatypes::{Int64Type, SchemaRef, UInt64Type},
     ipc::{
@@ -31,16 +28,18 @@ use arrow::{
     },
 };
 
-use super::{convert::NUMBER, pool::Stop};
+use super::{convert::NUMBER, direct::DirectWriter, pool::Stop};
 use crate::{CatalogError, HEALPIX_COLUMN};
 
 /// About how many bytes of rows are written and read at once.
 const BLOCK_BYTES: usize = 16 << 20;
+/// What part of the rows is written when there are too many: the less, the more of them never leave memory.
+const PARTS: usize = 4;
 
 /// One bucket a partition.
 pub(super) struct Buckets {
     schema: SchemaRef,
-    /// Bytes held before they are written; as much again may be on its way to the disk.
+    /// Bytes held, those included that are on their way to the disk.
     limit: usize,
     held: Mutex<Held>,
     spilled: Mutex<Spilled>,
@@ -49,8 +48,24 @@ pub(super) struct Buckets {
 
 #[derive(Default)]
 struct Held {
-    batches: Vec<Scattered>,
+    batches: VecDeque<Scattered>,
     bytes: usize,
+}
+
+impl Held {
+    /// The rows that came first: about so many bytes of them, and at least one batch.
+    fn take(&mut self, most: usize) -> Vec<Scattered> {
+        let mut bytes = 0;
+        let mut taken = Vec::new();
+        while bytes < most.max(1)
+            && let Some(batch) = self.batches.pop_front()
+        {
+            bytes += batch.bytes();
+            taken.push(batch);
+        }
+        self.bytes = self.bytes.saturating_sub(bytes);
+        taken
+    }
 }
 
 /// Rows sorted by bucket.
@@ -96,8 +111,7 @@ impl Scattered {
 }
 
 struct Spilled {
-    file: Option<File>,
-    end: u64,
+    writer: Option<DirectWriter>,
     /// For each bucket, where its rows are.
     blocks: Vec<Vec<Written>>,
 }
@@ -121,9 +135,9 @@ impl Buckets {
     pub(super) fn new(schema: SchemaRef, count: usize, memory: usize) -> Self {
         Self {
             schema,
-            limit: memory / 2,
+            limit: memory,
             held: Mutex::default(),
-            spilled: Mutex::new(Spilled { file: None, end: 0, blocks: vec![Vec::new(); count] }),
+            spilled: Mutex::new(Spilled { writer: None, blocks: vec![Vec::new(); count] }),
             spilled_bytes: AtomicU64::new(0),
         }
     }
@@ -152,26 +166,27 @@ impl Buckets {
             return Ok(());
         }
         let scattered = Scattered::new(rows, bucket_of)?;
+        let part = self.limit / PARTS;
+        let are_many = |held: &Held| held.bytes > self.limit - part;
         {
             let mut held = self.held();
             held.bytes += scattered.bytes();
-            held.batches.push(scattered);
-            if held.bytes <= self.limit {
+            held.batches.push_back(scattered);
+            if !are_many(&held) {
                 return Ok(());
             }
         }
         let mut spilled = self.spilled();
-        // Somebody else may have written it all while this thread waited.
-        let full = {
+        // Somebody else may have written them while this thread waited.
+        let first = {
             let mut held = self.held();
-            if held.bytes <= self.limit {
+            if !are_many(&held) {
                 return Ok(());
             }
-            std::mem::take(&mut *held)
+            held.take(part)
         };
-        let before = spilled.end;
-        spilled.write(&self.schema, full, folder)?;
-        self.spilled_bytes.fetch_add(spilled.end - before, Ordering::Relaxed);
+        let bytes = spilled.write(&self.schema, &first, folder)?;
+        self.spilled_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
@@ -196,18 +211,18 @@ impl Buckets {
         mut take: impl FnMut(RecordBatch) -> Result<(), CatalogError>,
     ) -> Result<(), CatalogError> {
         let (file, blocks) = {
-            let spilled = self.spilled();
-            let file = spilled.file.as_ref().map(File::try_clone).transpose();
-            (file.map_err(|error| failed("reading rows back from", error))?, spilled.blocks[bucket].clone())
+            let mut spilled = self.spilled();
+            let file = spilled.writer.as_mut().map(DirectWriter::settle).transpose();
+            (file.map_err(|error| failed("writing", error))?, spilled.blocks[bucket].clone())
         };
         let decoder = FileDecoder::new(Arc::clone(&self.schema), MetadataVersion::V5);
         for block in blocks {
             stop.check()?;
             let Some(file) = &file else { continue };
-            let mut bytes = vec![0; block.head as usize + block.body as usize];
-            file.read_exact_at(&mut bytes, block.offset).map_err(|error| failed("reading rows back from", error))?;
+            let bytes = file.read(block.offset, block.head as usize + block.body as usize);
+            let bytes = bytes.map_err(|error| failed("reading rows back from", error))?;
             let header = Block::new(block.offset as i64, block.head as i32, block.body as i64);
-            if let Some(batch) = decoder.read_record_batch(&header, &Buffer::from_vec(bytes))? {
+            if let Some(batch) = decoder.read_record_batch(&header, &bytes)? {
                 take(batch)?;
             }
         }
@@ -236,26 +251,27 @@ fn failed(doing: &str, error: std::io::Error) -> CatalogError {
 }
 
 impl Spilled {
-    /// Writes rows, bucket by bucket.
-    fn write(&mut self, schema: &SchemaRef, full: Held, folder: &Path) -> Result<(), CatalogError> {
+    /// Writes rows, bucket by bucket. How many bytes that are is returned.
+    fn write(&mut self, schema: &SchemaRef, rows: &[Scattered], folder: &Path) -> Result<u64, CatalogError> {
         let mut order: Vec<(u32, u32)> = Vec::new();
-        for (number, scattered) in full.batches.iter().enumerate() {
+        for (number, scattered) in rows.iter().enumerate() {
             order.extend(scattered.starts.iter().map(|(bucket, _)| (*bucket, number as u32)));
         }
         order.sort_unstable();
-        let file = match self.file.take() {
-            Some(file) => file,
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
             // Without a name, so that it goes with the process, however that ends.
             None => tempfile::tempfile_in(folder)
+                .map(DirectWriter::new)
                 .map_err(|error| CatalogError::io(format!("making a spill file in {}", folder.display()), error))?,
         };
-        let mut writer = BufWriter::with_capacity(1 << 20, file);
+        let before = writer.position();
         for group in order.chunk_by(|a, b| a.0 == b.0) {
             let bucket = group[0].0;
             let mut together: Vec<RecordBatch> = Vec::new();
             let mut bytes = 0;
             for (_, number) in group {
-                let scattered = &full.batches[*number as usize];
+                let scattered = &rows[*number as usize];
                 let Some(rows) = scattered.of(bucket) else { continue };
                 bytes += (rows.num_rows() as f64 * scattered.row_bytes) as usize;
                 together.push(rows);
@@ -268,13 +284,14 @@ impl Spilled {
                 self.write_block(&mut writer, schema, bucket, &together)?;
             }
         }
-        self.file = Some(writer.into_inner().map_err(|error| failed("writing", error.into_error()))?);
-        Ok(())
+        let written = writer.position() - before;
+        self.writer = Some(writer);
+        Ok(written)
     }
 
     fn write_block(
         &mut self,
-        writer: &mut impl Write,
+        writer: &mut DirectWriter,
         schema: &SchemaRef,
         bucket: u32,
         batches: &[RecordBatch],
@@ -287,10 +304,9 @@ impl Spilled {
         let mut no_dictionaries = DictionaryTracker::new(false);
         let (_, encoded) =
             IpcDataGenerator::default().encode(&rows, &mut no_dictionaries, &options, &mut Default::default())?;
+        let offset = writer.position();
         let (head, body) = write_message(writer, encoded, &options)?;
-        let block = Written { offset: self.end, head: head as u32, body: body as u64 };
-        self.end += (head + body) as u64;
-        self.blocks[bucket as usize].push(block);
+        self.blocks[bucket as usize].push(Written { offset, head: head as u32, body: body as u64 });
         Ok(())
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 //! Everything is done column by column; a row is looked at by itself only to say why it is bad.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
 use arrow::{
     array::{
@@ -18,7 +18,7 @@ use arrow::{
     error::ArrowError,
     util::display::array_value_to_string,
 };
-use formats::{Place, Places, TableSource};
+use formats::{ColumnMeta, Place, Places, TableSource};
 use sky::{Order, Pixel, Position, healpix::cell29};
 
 use super::{
@@ -27,7 +27,7 @@ use super::{
     shape::{OwnPosition, Shape, stored_schema},
     values::{checked_cast, nan_to_null, sentinels, storable},
 };
-use crate::{CatalogError, HEALPIX_COLUMN};
+use crate::{CatalogError, HEALPIX_COLUMN, IdCells, elements::of_other_length};
 
 /// The number of a row among all that an import reads: ascending in the order of the sources, and in each in the order of
 /// the file, whichever thread reads it. Other columns come first in a batch on its way.
@@ -52,6 +52,10 @@ pub(super) fn rank_of(number: u64) -> usize {
     (number >> PLACE_BITS) as usize
 }
 
+/// How far a right ascension may be outside of [0, 360) and still be taken for one that was not wrapped: two turns. What is
+/// further away, such as -999, says that there is none.
+const TURNS: RangeInclusive<f64> = -720.0..=1080.0;
+
 /// The kind of rows that belong to no row of their director, and the reason.
 pub(super) const NO_DIRECTOR: &str = "no director row";
 pub(super) const NO_DIRECTOR_ROW: &str = "the director table has no row that it belongs to";
@@ -65,6 +69,10 @@ pub(super) struct Columns {
     position: Option<[usize; 2]>,
     names: Option<[String; 2]>,
     required: Vec<usize>,
+    /// The column that names cells, and how.
+    encodes: Option<(usize, IdCells)>,
+    /// Columns of arrays whose elements have names, and how many these are.
+    lengths: Vec<(usize, usize)>,
     cells: CellsFrom,
     keep_nan: bool,
 }
@@ -126,6 +134,8 @@ pub(super) struct Converted {
     pub(super) wrapped: u64,
     /// The largest distance in degrees of a row from its cell.
     pub(super) slack: f64,
+    /// The largest distance in degrees of a row from the cell that its identifier names.
+    pub(super) encoded: f64,
 }
 
 /// Finds the cells of rows by their numbers.
@@ -175,6 +185,8 @@ impl Columns {
             fields: shape.fields.clone(),
             sources: one,
             required: [plan.id.as_deref(), key].into_iter().flatten().filter_map(index).collect(),
+            encodes: plan.id_encodes.as_ref().and_then(|ids| Some((index(&ids.column)?, ids.clone()))),
+            lengths: named_elements(&shape.fields),
             names: position.as_ref().map(|(_, names)| names.clone()),
             position: position.map(|(index, _)| index),
             cells,
@@ -249,8 +261,7 @@ impl Columns {
     /// The columns that say where and what a row is, and those of the names given; at least one, the narrowest.
     pub(super) fn only(&self, names: &[&str]) -> Wanted {
         let named = names.iter().filter_map(|name| self.fields.iter().position(|field| field.name() == name));
-        let mut columns: Vec<usize> =
-            named.chain(self.position.into_iter().flatten()).chain(self.required.iter().copied()).collect();
+        let mut columns: Vec<usize> = named.chain(self.position.into_iter().flatten()).chain(self.judged()).collect();
         columns.sort_unstable();
         columns.dedup();
         let indices = self.sources.iter().map(|source| {
@@ -267,6 +278,12 @@ impl Columns {
             (!indices.is_empty()).then_some(indices)
         });
         Wanted { indices: indices.collect(), columns }
+    }
+
+    /// The columns that may make a row a bad one though each of their values can be read.
+    fn judged(&self) -> impl Iterator<Item = usize> {
+        let encodes = self.encodes.iter().map(|(column, _)| *column);
+        self.required.iter().copied().chain(encodes).chain(self.lengths.iter().map(|(column, _)| *column))
     }
 
     /// Converts a batch of a source.
@@ -304,7 +321,8 @@ impl Columns {
             columns.push(values);
         }
         let numbers = numbers(one.rank, places, rows);
-        let mut converted = Converted { columns, cells: Vec::new(), numbers, bad, wrapped: 0, slack: 0.0 };
+        let mut converted =
+            Converted { columns, cells: Vec::new(), numbers, bad, wrapped: 0, slack: 0.0, encoded: 0.0 };
         if let Some(cell) = one.cell.and_then(place_in_batch) {
             let cells = cast(batch.column(cell), &DataType::Int64)?;
             converted.cells = cells.as_primitive::<Int64Type>().values().iter().map(|cell| *cell as u64).collect();
@@ -317,6 +335,17 @@ impl Columns {
         }
         if let Some(joined) = joined {
             converted.follow(joined, self.position_in(wanted))?;
+        }
+        let at = |column: usize| wanted.columns.iter().position(|wanted| *wanted == column);
+        for (column, length) in &self.lengths {
+            if let Some(values) = at(*column) {
+                converted.judge_lengths(values, *length, self.name(*column));
+            }
+        }
+        if let Some((column, ids)) = &self.encodes
+            && let Some(values) = at(*column)
+        {
+            converted.judge_ids(values, ids, self.position_in(wanted))?;
         }
         Ok(converted)
     }
@@ -388,13 +417,15 @@ impl Columns {
             }
             let (lon, lat) = (ra.value(row), dec.value(row));
             let kept = if (0.0..360.0).contains(&lon) { lon } else { wrapped(lon, is_single) };
+            let is_turned = TURNS.contains(&lon);
             match Position::from_deg(kept, lat) {
-                Ok(position) => cells.push(cell29(position)),
-                Err(_) => {
-                    let reason = if lon.is_finite() {
+                Ok(position) if is_turned => cells.push(cell29(position)),
+                _ => {
+                    let reason = if is_turned {
                         format!("{} = {lat} is no declination: it must lie between -90 and 90 degrees", names[1])
                     } else {
-                        format!("{} = {lon} is no right ascension", names[0])
+                        let few = "it must lie between 0 and 360 degrees, or at most two turns away";
+                        format!("{} = {lon} is no right ascension: {few}", names[0])
                     };
                     let kind = "position out of range".to_owned();
                     converted.bad.entry(row).or_insert_with(|| Bad { kind, reason });
@@ -450,6 +481,45 @@ impl Converted {
         Ok(())
     }
 
+    /// Finds rows whose array has another number of elements than have names.
+    fn judge_lengths(&mut self, column: usize, length: usize, name: &str) {
+        for (row, found) in of_other_length(&self.columns[column], length) {
+            self.bad.entry(row).or_insert_with(|| Bad {
+                kind: format!("{name} has another number of elements"),
+                reason: format!("{name} has {found} elements, and there are names for {length}"),
+            });
+        }
+    }
+
+    /// Finds rows whose identifier names no cell, and how far the others are from theirs.
+    fn judge_ids(&mut self, column: usize, ids: &IdCells, position: Option<[usize; 2]>) -> Result<(), CatalogError> {
+        let Some([ra, dec]) = position else { return Ok(()) };
+        let named = ids.cells(&self.columns[column])?;
+        let (ra, dec) = (degrees(&self.columns[ra])?, degrees(&self.columns[dec])?);
+        for row in 0..named.len() {
+            if self.bad.contains_key(&row) {
+                continue;
+            }
+            if named.is_null(row) {
+                let text = array_value_to_string(&self.columns[column], row)?;
+                let text = if text.is_empty() { "it is empty" } else { &format!("{text} is none of a cell") };
+                let name = &ids.column;
+                self.bad.entry(row).or_insert_with(|| Bad {
+                    kind: format!("{name} names no cell"),
+                    reason: format!("{name} names no cell of order {}: {text}", ids.order.get()),
+                });
+                continue;
+            }
+            if ra.is_valid(row)
+                && dec.is_valid(row)
+                && let Ok(own) = Position::from_deg(ra.value(row), dec.value(row))
+            {
+                self.encoded = self.encoded.max(ids.distance(named.value(row), own).value());
+            }
+        }
+        Ok(())
+    }
+
     /// The rows that are not bad.
     pub(super) fn good(self) -> Result<Good, ArrowError> {
         let Self { columns, cells, numbers, bad, .. } = self;
@@ -497,6 +567,12 @@ fn numbers(rank: usize, places: &Places, rows: usize) -> UInt64Array {
             UInt64Array::from_iter_values(places.iter().map(|place| number(rank, Place::Row(*place))))
         }
     }
+}
+
+/// The columns whose elements have names, and how many.
+fn named_elements(fields: &[FieldRef]) -> Vec<(usize, usize)> {
+    let names = |field: &FieldRef| ColumnMeta::of(field).element_names().map(|names| names.len());
+    fields.iter().enumerate().filter_map(|(column, field)| Some((column, names(field)?))).collect()
 }
 
 fn degrees(column: &ArrayRef) -> Result<Float64Array, ArrowError> {

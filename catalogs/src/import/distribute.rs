@@ -47,6 +47,9 @@ pub(super) struct Tally {
     /// The largest distance in degrees of a row from the row that it is kept with.
     #[serde(with = "as_text")]
     pub(super) slack: f64,
+    /// The largest distance in degrees of a row from the cell that its identifier names.
+    #[serde(default, with = "as_text")]
+    pub(super) encoded: f64,
     /// Stored rows that were read to be written anew, and how many of them gave way to new ones.
     pub(super) stored: u64,
     pub(super) replaced: u64,
@@ -73,6 +76,11 @@ pub(super) struct Distributed {
     pub(super) tally: Tally,
 }
 
+/// How much of the memory of an import the rows in buckets may take.
+pub(super) fn held_bytes(memory: usize) -> usize {
+    memory / 16 * 7
+}
+
 /// The schema of rows that are set aside.
 pub(super) fn aside_schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
@@ -97,7 +105,7 @@ pub(super) fn distribute(
 ) -> Result<Distributed, CatalogError> {
     let Context { plan, columns, sources, .. } = context;
     let wanted = columns.all();
-    let buckets = Buckets::new(Arc::clone(columns.moved_schema()), planned.len(), plan.memory / 2);
+    let buckets = Buckets::new(Arc::clone(columns.moved_schema()), planned.len(), held_bytes(plan.memory));
     let aside = Buckets::new(moved_aside_schema(), 1, plan.memory / 16);
     let starts: Vec<u64> = planned.iter().map(|partition| partition.range.start).collect();
     let total: u64 = survey.rows.iter().sum();
@@ -129,7 +137,7 @@ pub(super) fn distribute(
         if source < given {
             set_aside(context, rank, source, &rows, &converted.bad, &aside)?;
         }
-        let (wrapped, slack) = (converted.wrapped, converted.slack);
+        let (wrapped, slack, encoded) = (converted.wrapped, converted.slack, converted.encoded);
         let kinds: Vec<String> = converted.bad.values().map(|bad| bad.kind.clone()).collect();
         let batch = converted.good()?.into_batch(columns.moved_schema())?;
         let places = places_of(&batch, &starts, planned).map_err(|()| changed(source, "a row is new"))?;
@@ -143,6 +151,7 @@ pub(super) fn distribute(
                 rows.bad.iter().for_each(|bad| count(&mut tally.aside, kind_of(&bad.reason)));
                 tally.wrapped += wrapped;
                 tally.slack = tally.slack.max(slack);
+                tally.encoded = tally.encoded.max(encoded);
             } else {
                 tally.stored += rows.batch.num_rows() as u64;
                 tally.replaced += (rows.batch.num_rows() - batch.num_rows()) as u64;
@@ -265,7 +274,7 @@ mod tests {
     proptest! {
         #[test]
         fn counts_come_back_from_the_journal_to_the_last_bit(slack in 0.0..180.0_f64) {
-            let tally = Tally { slack, ..Tally::default() };
+            let tally = Tally { slack, encoded: slack / 3.0, ..Tally::default() };
             let back: Tally = serde_json::from_slice(&serde_json::to_vec(&tally).unwrap()).unwrap();
             prop_assert_eq!(back, tally);
         }

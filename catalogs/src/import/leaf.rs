@@ -1,29 +1,38 @@
 //! One Parquet file: rows in their order, row groups and pages small enough to prune, a checksum on the way.
 //!
-//! Rows are cut into chunks by what they are and never by how they came, so that the same rows give the same bytes, whether
-//! they were in memory, came from the disk, or were too many to be sorted at once.
+//! ```text
+//!   batches of a bucket ─▶ the order of their rows ─▶ column by column: one array ─▶ in order ─▶ encoded, row group by row group
+//! ```
+//! One column is at work at a time, so that its values stay near the processor. Row groups end where the rows say it and
+//! never where a batch does, so that the same rows give the same bytes, whether they were in memory, came from the disk,
+//! or were too many to be sorted at once.
 //!
 //! Floating columns are written BYTE_STREAM_SPLIT without a dictionary, as HATS 0.11 does after measuring: measurements
-//! hardly repeat, and their bytes compress better side by side. Cells ascend: DELTA_BINARY_PACKED.
+//! hardly repeat, and their bytes compress better side by side. Whole numbers get a dictionary while they repeat, and are
+//! DELTA_BINARY_PACKED from there on, as cells are from the first, since they ascend.
 
 use std::{
-    fs::File,
-    io::{self, BufWriter, Write},
+    io::{self, Write},
+    ops::Range,
     path::Path,
     sync::Arc,
 };
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
-    compute::{concat_batches, interleave_record_batch},
+    array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array},
+    compute::{concat, take},
     datatypes::{DataType, Int64Type, SchemaRef},
 };
 use parquet::{
-    arrow::ArrowWriter,
+    arrow::{
+        ArrowWriter,
+        arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
+    },
     basic::{Compression, Encoding, ZstdLevel},
     file::{
         metadata::SortingColumn,
         properties::{WriterProperties, WriterPropertiesBuilder},
+        writer::SerializedFileWriter,
     },
     schema::types::ColumnPath,
 };
@@ -31,6 +40,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     buckets::{Buckets, Keys},
+    direct::DirectWriter,
     pool::Stop,
 };
 use crate::{
@@ -45,9 +55,8 @@ const ROW_GROUP_ROWS: usize = 100_000;
 const ROW_GROUP_BYTES: usize = 64 << 20;
 /// Rows a data page, the unit that the page index prunes.
 const PAGE_ROWS: usize = 10_000;
-/// The most rows and bytes that are handed to the encoder at once.
-const CHUNK_ROWS: usize = 16_384;
-const CHUNK_BYTES: usize = 32 << 20;
+/// How large a dictionary of numbers may become: with more of them there is nothing to gain.
+const DICTIONARY_BYTES: usize = 64 << 10;
 /// How often a bloom filter may say yes where it should say no.
 const BLOOM_FALSE: f64 = 0.01;
 
@@ -64,7 +73,7 @@ impl Style {
     pub(super) fn new(schema: &SchemaRef, id: Option<&str>, row_bytes: usize) -> Result<Self, CatalogError> {
         let row_group_rows = (ROW_GROUP_BYTES / row_bytes.max(1)).clamp(1, ROW_GROUP_ROWS);
         let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_max_row_group_row_count(Some(row_group_rows))
             .set_data_page_row_count_limit(PAGE_ROWS)
             // How many rows may be encoded before the size of a page is looked at.
@@ -122,6 +131,12 @@ fn encoded(properties: WriterPropertiesBuilder, path: &[&str], data_type: &DataT
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT)
         }
+        integer if integer.is_integer() => {
+            let path = ColumnPath::new(below(&[]));
+            properties
+                .set_column_dictionary_page_size_limit(path.clone(), DICTIONARY_BYTES)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
+        }
         DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
             let path = below(&["list", element.name()]);
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -146,13 +161,13 @@ pub(super) struct Leaf {
 }
 
 /// Counts and hashes what is written.
-struct Summed<W> {
-    inner: W,
+struct Summed {
+    inner: DirectWriter,
     digest: Sha256,
     bytes: u64,
 }
 
-impl<W: Write> Write for Summed<W> {
+impl Write for Summed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.digest.update(&bytes[..written]);
@@ -168,16 +183,11 @@ impl<W: Write> Write for Summed<W> {
 /// Writes a file from rows that come in their order.
 pub(super) struct LeafWriter {
     schema: SchemaRef,
-    writer: ArrowWriter<Summed<BufWriter<File>>>,
-    chunk_rows: usize,
+    file: SerializedFileWriter<Summed>,
+    groups: ArrowRowGroupWriterFactory,
     row_group_rows: usize,
-    /// Rows of the row group that is being written, and the bytes of those of no fixed width.
-    group_rows: usize,
-    group_bytes: usize,
-    /// Rows of a chunk that is not full, and their bytes.
-    begun: Vec<RecordBatch>,
-    begun_rows: usize,
-    begun_bytes: usize,
+    /// Rows that do not fill a row group.
+    begun: Option<RecordBatch>,
     rows: u64,
     cells: Option<(u64, u64)>,
     statistics: Collector,
@@ -186,102 +196,124 @@ pub(super) struct LeafWriter {
 impl LeafWriter {
     /// A new file at `path`.
     pub(super) fn new(style: &Style, path: &Path) -> Result<Self, CatalogError> {
-        let file = File::create(path).map_err(|error| CatalogError::io(path.display(), error))?;
-        let sink = Summed { inner: BufWriter::with_capacity(1 << 20, file), digest: Sha256::new(), bytes: 0 };
+        let inner = DirectWriter::create(path).map_err(|error| CatalogError::io(path.display(), error))?;
+        let sink = Summed { inner, digest: Sha256::new(), bytes: 0 };
+        let writer = ArrowWriter::try_new(sink, Arc::clone(&style.schema), Some(style.properties.clone()))?;
+        let (file, groups) = writer.into_serialized_writer()?;
         Ok(Self {
             schema: Arc::clone(&style.schema),
-            writer: ArrowWriter::try_new(sink, Arc::clone(&style.schema), Some(style.properties.clone()))?,
-            chunk_rows: style.row_group_rows.min(CHUNK_ROWS),
+            file,
+            groups,
             row_group_rows: style.row_group_rows,
-            group_rows: 0,
-            group_bytes: 0,
-            begun: Vec::new(),
-            begun_rows: 0,
-            begun_bytes: 0,
+            begun: None,
             rows: 0,
             cells: None,
             statistics: Collector::new(&style.schema),
         })
     }
 
-    /// Adds rows that follow those before, given as batches on their way and their order: (batch, row).
-    fn push(&mut self, batches: &[RecordBatch], order: &[(u32, u32)], stop: &Stop) -> Result<(), CatalogError> {
-        let stored: Vec<RecordBatch> =
-            batches.iter().map(|batch| self.without_number(batch)).collect::<Result<_, _>>()?;
-        let stored: Vec<&RecordBatch> = stored.iter().collect();
-        let sizes: Vec<Option<Vec<u32>>> = stored.iter().map(|batch| row_sizes(batch)).collect();
-        let mut indices = Vec::with_capacity(self.chunk_rows);
-        for (batch, row) in order {
-            let (batch, row) = (*batch as usize, *row as usize);
-            indices.push((batch, row));
-            self.begun_rows += 1;
-            self.begun_bytes += sizes[batch].as_ref().map_or(0, |sizes| sizes[row] as usize);
-            if self.begun_rows >= self.chunk_rows || self.begun_bytes >= CHUNK_BYTES {
-                stop.check()?;
-                self.begun.push(interleave_record_batch(&stored, &indices)?);
-                indices.clear();
-                self.write_chunk()?;
+    /// Adds rows that follow those before: batches on their way, in any order.
+    fn push(&mut self, batches: &[RecordBatch], stop: &Stop) -> Result<(), CatalogError> {
+        let without_number = |batch: &RecordBatch| batch.columns()[1..].to_vec();
+        let begun = self.begun.take();
+        let before = begun.as_ref().map_or(0, RecordBatch::num_rows) as u32;
+        let mut order: Vec<u32> = (0..before).collect();
+        order.extend(order_of(batches).into_iter().map(|row| before + row));
+        let stored = begun.iter().map(|begun| begun.columns().to_vec()).chain(batches.iter().map(without_number));
+        self.write(&stored.collect::<Vec<_>>(), &order, false, stop)
+    }
+
+    /// Writes the row groups that these rows fill, and the last one if it is the end. The others are kept.
+    fn write(&mut self, batches: &[Vec<ArrayRef>], order: &[u32], ends: bool, stop: &Stop) -> Result<(), CatalogError> {
+        let groups = row_groups(batches, order, self.row_group_rows, ends);
+        let full = groups.last().map_or(0, |group| group.end);
+        let writers: Vec<Vec<ArrowColumnWriter>> =
+            groups.iter().map(|_| self.groups.create_column_writers(0)).collect::<Result<_, _>>()?;
+        let mut writers: Vec<_> = writers.into_iter().map(Vec::into_iter).collect();
+        let mut chunks: Vec<Vec<_>> = groups.iter().map(|_| Vec::new()).collect();
+        let (now, later) = order.split_at(full);
+        let (now, later) = (UInt32Array::from(now.to_vec()), UInt32Array::from(later.to_vec()));
+        let mut kept: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
+        let schema = Arc::clone(&self.schema);
+        for (index, field) in schema.fields().iter().enumerate() {
+            stop.check()?;
+            let parts: Vec<&dyn Array> = batches.iter().map(|batch| batch[index].as_ref()).collect();
+            let together = concat(&parts)?;
+            let column = take(&together, &now, None)?;
+            kept.push(take(&together, &later, None)?);
+            drop(together);
+            self.statistics.add_to(index, &column)?;
+            if index == 0 && has_cells(&schema) {
+                self.note_cells(&column);
+            }
+            for (group, (writers, chunks)) in groups.iter().zip(writers.iter_mut().zip(&mut chunks)) {
+                for leaf in compute_leaves(field, &column.slice(group.start, group.len()))? {
+                    // There are as many writers as the schema has leaves.
+                    let Some(mut writer) = writers.next() else { continue };
+                    writer.write(&leaf)?;
+                    chunks.push(writer.close()?);
+                }
             }
         }
-        if !indices.is_empty() {
-            self.begun.push(interleave_record_batch(&stored, &indices)?);
+        self.rows += full as u64;
+        for chunks in chunks {
+            let mut group = self.file.next_row_group()?;
+            chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+            group.close()?;
+        }
+        if !later.is_empty() {
+            self.begun = Some(RecordBatch::try_new(schema, kept)?);
         }
         Ok(())
     }
 
-    fn without_number(&self, batch: &RecordBatch) -> Result<RecordBatch, CatalogError> {
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), batch.columns()[1..].to_vec())?)
-    }
-
-    fn write_chunk(&mut self) -> Result<(), CatalogError> {
-        let begun = std::mem::take(&mut self.begun);
-        let bytes = std::mem::take(&mut self.begun_bytes);
-        self.begun_rows = 0;
-        let chunk = match begun.as_slice() {
-            [] => return Ok(()),
-            [one] => one.clone(),
-            several => concat_batches(&self.schema, several)?,
-        };
-        if has_cells(&self.schema) {
-            let cells = chunk.column(0).as_primitive::<Int64Type>().values();
-            if let (Some(first), Some(last)) = (cells.first(), cells.last()) {
-                let first = self.cells.map_or(*first as u64, |(first, _)| first);
-                self.cells = Some((first, *last as u64)); // cells are never negative
-            }
+    fn note_cells(&mut self, column: &ArrayRef) {
+        let cells = column.as_primitive::<Int64Type>().values();
+        if let (Some(first), Some(last)) = (cells.first(), cells.last()) {
+            let first = self.cells.map_or(*first as u64, |(first, _)| first);
+            self.cells = Some((first, *last as u64)); // cells are never negative
         }
-        self.statistics.add(&chunk)?;
-        self.rows += chunk.num_rows() as u64;
-        self.writer.write(&chunk)?;
-        self.group_rows += chunk.num_rows();
-        self.group_bytes += bytes;
-        if self.group_rows >= self.row_group_rows {
-            // The writer has begun another by itself.
-            (self.group_rows, self.group_bytes) = (self.group_rows - self.row_group_rows, 0);
-        }
-        if self.group_bytes >= ROW_GROUP_BYTES {
-            self.writer.flush()?; // rows are wider here than they were at first
-            (self.group_rows, self.group_bytes) = (0, 0);
-        }
-        Ok(())
     }
 
     /// Ends the file.
     pub(super) fn finish(mut self) -> Result<Leaf, CatalogError> {
-        self.write_chunk()?;
-        let mut sink = self.writer.into_inner()?;
-        sink.flush().map_err(|error| CatalogError::io("writing a data file to the spill folder", error))?;
+        if let Some(begun) = self.begun.take() {
+            let order: Vec<u32> = (0..begun.num_rows() as u32).collect();
+            self.write(&[begun.columns().to_vec()], &order, true, &Stop::default())?;
+        }
+        let Summed { inner, digest, bytes } = self.file.into_inner()?;
+        inner.finish().map_err(|error| CatalogError::io("writing a data file to the spill folder", error))?;
         Ok(Leaf {
-            bytes: sink.bytes,
+            bytes,
             rows: self.rows,
             cells: self.cells,
-            sha256: hexadecimal(&sink.digest.finalize()),
+            sha256: hexadecimal(&digest.finalize()),
             statistics: self.statistics.finish(),
         })
     }
 }
 
+/// Where row groups end: after so many rows, or so many bytes where rows are wide. The last one is left out unless it is
+/// the end.
+fn row_groups(batches: &[Vec<ArrayRef>], order: &[u32], most: usize, ends: bool) -> Vec<Range<usize>> {
+    let sizes = row_sizes(batches);
+    let mut groups = Vec::new();
+    let (mut first, mut bytes) = (0, 0);
+    for (place, row) in order.iter().enumerate() {
+        bytes += sizes.as_ref().map_or(0, |sizes| sizes[*row as usize] as usize);
+        if place + 1 - first >= most || bytes >= ROW_GROUP_BYTES {
+            groups.push(first..place + 1);
+            (first, bytes) = (place + 1, 0);
+        }
+    }
+    if ends && first < order.len() {
+        groups.push(first..order.len());
+    }
+    groups
+}
+
 /// About how many bytes each row has in columns of no fixed width; nothing where there are none.
-fn row_sizes(batch: &RecordBatch) -> Option<Vec<u32>> {
+fn row_sizes(batches: &[Vec<ArrayRef>]) -> Option<Vec<u32>> {
     fn add<O: Copy + Into<i64>>(offsets: &[O], width: i64, sizes: &mut [u32]) {
         for (size, pair) in sizes.iter_mut().zip(offsets.windows(2)) {
             let bytes = (pair[1].into() - pair[0].into()).saturating_mul(width);
@@ -304,23 +336,31 @@ fn row_sizes(batch: &RecordBatch) -> Option<Vec<u32>> {
     fn column_of_struct(parts: &ArrayRef, sizes: &mut [u32]) {
         parts.as_struct().columns().iter().for_each(|part| column(part, sizes));
     }
-    let is_variable = batch.schema_ref().fields().iter().any(|field| field.data_type().primitive_width().is_none());
-    is_variable.then(|| {
-        let mut sizes = vec![0; batch.num_rows()];
-        batch.columns().iter().for_each(|values| column(values, &mut sizes));
+    let is_variable = |batch: &Vec<ArrayRef>| batch.iter().any(|column| !column.data_type().is_primitive());
+    batches.first().is_some_and(is_variable).then(|| {
+        let mut sizes = Vec::with_capacity(batches.iter().filter_map(|batch| Some(batch.first()?.len())).sum());
+        for batch in batches {
+            let first = sizes.len();
+            sizes.resize(first + batch.first().map_or(0, |column| column.len()), 0);
+            batch.iter().for_each(|values| column(values, &mut sizes[first..]));
+        }
         sizes
     })
 }
 
-/// The order of the rows of some batches: by cell, then by number.
-fn order_of(batches: &[RecordBatch]) -> Vec<(u32, u32)> {
-    let mut order: Vec<((i64, u64), (u32, u32))> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
-    for (number, batch) in batches.iter().enumerate() {
+/// The order of the rows of some batches, one after the other: by cell, then by number.
+fn order_of(batches: &[RecordBatch]) -> Vec<u32> {
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
+    let mut numbers: Vec<u64> = Vec::with_capacity(rows);
+    let mut order: Vec<(i64, u32)> = Vec::with_capacity(rows);
+    for batch in batches {
         let keys = Keys::of(batch);
-        order.extend((0..batch.num_rows()).map(|row| (keys.at(row), (number as u32, row as u32))));
+        let first = numbers.len() as u32;
+        order.extend((0..batch.num_rows()).map(|row| (keys.at(row).0, first + row as u32)));
+        numbers.extend((0..batch.num_rows()).map(|row| keys.at(row).1));
     }
-    order.sort_unstable();
-    order.into_iter().map(|(_, place)| place).collect()
+    order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| numbers[a.1 as usize].cmp(&numbers[b.1 as usize])));
+    order.into_iter().map(|(_, row)| row).collect()
 }
 
 /// Writes the rows of a bucket in their order. One that has more than `memory` bytes is divided, by cell and by number
@@ -335,10 +375,34 @@ pub(super) fn write_bucket(
 ) -> Result<u64, CatalogError> {
     let bytes = buckets.size(bucket).bytes;
     if bytes <= memory as u64 {
-        let batches = buckets.read(bucket, stop)?;
-        writer.push(&batches, &order_of(&batches), stop)?;
+        writer.push(&buckets.read(bucket, stop)?, stop)?;
         return Ok(0);
     }
+    let splits = splits(buckets, bucket, bytes, memory as u64, stop)?;
+    if splits.is_empty() {
+        writer.push(&buckets.read(bucket, stop)?, stop)?; // one row cannot be divided
+        return Ok(0);
+    }
+    let finer = Buckets::new(Arc::clone(buckets.schema()), splits.len() + 1, memory / 2);
+    buckets.each(bucket, stop, |batch| {
+        let keys = Keys::of(&batch);
+        finer.push(&batch, |row| splits.partition_point(|split| *split <= keys.at(row)) as u32, folder)
+    })?;
+    let mut spilled = finer.spilled_bytes();
+    for part in 0..=splits.len() {
+        spilled += write_bucket(&finer, part, memory, folder, stop, writer)?;
+    }
+    Ok(spilled)
+}
+
+/// Keys at which a bucket falls into parts that fit into memory.
+fn splits(
+    buckets: &Buckets,
+    bucket: usize,
+    bytes: u64,
+    memory: u64,
+    stop: &Stop,
+) -> Result<Vec<(i64, u64)>, CatalogError> {
     let mut keys = Vec::new();
     let mut every = 1;
     buckets.each(bucket, stop, |batch| {
@@ -357,24 +421,8 @@ pub(super) fn write_bucket(
     keys.sort_unstable();
     keys.dedup();
     // Half of what would fit, since a sample is only a sample.
-    let parts = (bytes / (memory as u64 / 2).max(1) + 1).min(keys.len() as u64) as usize;
-    let splits: Vec<(i64, u64)> = (1..parts).map(|part| keys[part * keys.len() / parts]).collect();
-    drop(keys);
-    if splits.is_empty() {
-        let batches = buckets.read(bucket, stop)?; // one row cannot be divided
-        writer.push(&batches, &order_of(&batches), stop)?;
-        return Ok(0);
-    }
-    let finer = Buckets::new(Arc::clone(buckets.schema()), splits.len() + 1, memory / 2);
-    buckets.each(bucket, stop, |batch| {
-        let keys = Keys::of(&batch);
-        finer.push(&batch, |row| splits.partition_point(|split| *split <= keys.at(row)) as u32, folder)
-    })?;
-    let mut spilled = finer.spilled_bytes();
-    for part in 0..=splits.len() {
-        spilled += write_bucket(&finer, part, memory, folder, stop, writer)?;
-    }
-    Ok(spilled)
+    let parts = (bytes / (memory / 2).max(1) + 1).min(keys.len() as u64) as usize;
+    Ok((1..parts).map(|part| keys[part * keys.len() / parts]).collect())
 }
 
 /// How many keys are looked at to divide a bucket.

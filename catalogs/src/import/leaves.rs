@@ -1,7 +1,8 @@
 //! The third pass: every partition sorted, encoded, and put on the store.
 //!
-//! As many partitions at a time as there are threads, each within its share of the memory; a finished file is on its way to
-//! the store while the next is encoded. Files are made on the local disk first, so that a failed upload costs no encoding,
+//! One partition more at a time than there are threads, since one may wait for the disk, each within its share of the
+//! memory; a finished file is on its way to the store while the next is encoded. Large ones come first, so that all threads
+//! have work to the end. Files are made on the local disk first, so that a failed upload costs no encoding,
 //! and so that memory does not depend on how large a file is.
 
 use std::{path::PathBuf, sync::Arc};
@@ -10,7 +11,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
     Progress,
-    distribute::{Distributed, aside_schema},
+    distribute::{Distributed, aside_schema, held_bytes},
     journal::Journal,
     leaf::{LeafWriter, Style, write_bucket},
     pool::Stop,
@@ -18,8 +19,11 @@ use super::{
 };
 use crate::{CatalogError, CatalogStore, DataFile, layout};
 
-/// The least memory that a partition is sorted in.
+/// The least memory that a partition is sorted in, and the most: the texts of a column must not outgrow their offsets.
 const LEAST_MEMORY: usize = 1 << 20;
+const MOST_MEMORY: usize = 1 << 30;
+/// Memory is handed out in pieces of so many bytes.
+const UNIT: u64 = 64 << 10;
 
 /// Where and how files are written.
 pub(super) struct Target {
@@ -42,10 +46,25 @@ impl Target {
         format!("{}/{below}", self.table)
     }
 
-    /// About how many bytes of rows may be sorted at once by each thread: what the buckets leave, and a part of that for
-    /// encoding.
+    /// How many partitions are at work.
+    fn at_a_time(&self) -> usize {
+        self.threads.max(1) + 1
+    }
+
+    /// Bytes for all partitions that are at work: what the buckets leave, but for a part that gets lost between pieces.
+    fn at_work(&self) -> usize {
+        (self.memory - held_bytes(self.memory)) / 8 * 5
+    }
+
+    /// About how many bytes of rows may be sorted at once for each partition. It takes as many again to encode them.
     fn share(&self) -> usize {
-        (self.memory / 2 / self.threads.max(1) / 4 * 3).max(LEAST_MEMORY)
+        (self.at_work() / 2 / self.threads.div_ceil(2).max(1)).clamp(LEAST_MEMORY, MOST_MEMORY)
+    }
+
+    /// How much of the memory at work a partition of so many bytes takes, in the units of a semaphore.
+    fn weight(&self, bytes: u64) -> u32 {
+        let bytes = (2 * bytes.min(self.share() as u64)).min(self.at_work() as u64);
+        bytes.div_ceil(UNIT).max(1) as u32 // at most 2³² of them by the limits of a share
     }
 }
 
@@ -57,23 +76,27 @@ pub(super) async fn write_leaves(
     finished: &[bool],
     journal: &mut Journal,
 ) -> Result<u64, CatalogError> {
-    let encoding = Arc::new(Semaphore::new(target.threads.max(1)));
-    let in_flight = Arc::new(Semaphore::new(target.threads.max(1) + 2));
+    let encoding = Arc::new(Semaphore::new(target.at_a_time()));
+    let in_flight = Arc::new(Semaphore::new(target.at_a_time() + 2));
+    let memory = Arc::new(Semaphore::new((target.at_work() as u64).div_ceil(UNIT).max(1) as usize));
     let rows = &distributed.tally.partitions;
     let total: u64 = rows.iter().sum();
     let mut written: u64 = rows.iter().zip(finished).filter(|(_, done)| **done).map(|(rows, _)| rows).sum();
     let mut spilled = 0;
     let mut tasks = JoinSet::new();
-    for (number, partition) in planned.iter().enumerate() {
-        if finished[number] || rows[number] == 0 {
-            continue;
-        }
+    let mut to_write: Vec<usize> =
+        (0..planned.len()).filter(|number| !finished[*number] && rows[*number] > 0).collect();
+    to_write.sort_by_key(|number| std::cmp::Reverse(rows[*number]));
+    for number in to_write {
+        let partition = &planned[number];
         let (target, distributed, partition) = (Arc::clone(&target), Arc::clone(&distributed), partition.clone());
-        let (encoding, in_flight) = (Arc::clone(&encoding), Arc::clone(&in_flight));
+        let (encoding, in_flight, memory) = (Arc::clone(&encoding), Arc::clone(&in_flight), Arc::clone(&memory));
+        let weight = target.weight(distributed.buckets.size(number).bytes);
         tasks.spawn(async move {
             let closed = |_| CatalogError::input("import", "it was broken off");
             let _flying = in_flight.acquire_owned().await.map_err(closed)?;
-            let permit = encoding.acquire_owned().await.map_err(closed)?;
+            let permit = (encoding.acquire_owned().await, memory.acquire_many_owned(weight).await);
+            let permit = (permit.0.map_err(closed)?, permit.1.map_err(closed)?);
             let local = target.spill.join(format!("leaf-{number}.parquet"));
             let encoded = tokio::task::spawn_blocking({
                 let (target, local) = (Arc::clone(&target), local.clone());

@@ -14,8 +14,8 @@
 //! it; rows are sorted by cell and number and cut into chunks by what they are. So the bytes are the same with any number
 //! of threads, with much memory and little, and after an interruption.
 //!
-//! **Memory** is shared out from `ImportPlan::memory`: half to rows in buckets, held or on their way to the disk, half to
-//! the partitions that are being sorted and encoded. A partition that is larger than its share is divided on the disk
+//! **Memory** is shared out from `ImportPlan::memory`: a little less than half to rows in buckets, held or on their way to the disk, most of
+//! the rest to the partitions that are being sorted and encoded. A partition that is larger than its share is divided on the disk
 //! first. On top of it come a histogram of the sky (4 bytes a cell of the finest order) while the sky is surveyed, and the
 //! pieces that the readers are decoding, one a thread.
 //!
@@ -27,6 +27,7 @@ mod angle;
 mod append;
 mod buckets;
 mod convert;
+mod direct;
 mod distribute;
 mod journal;
 mod leaf;

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use sky::Arcsec;
 
-use crate::{CatalogSnapshot, TableName, snapshot::hexadecimal};
+use crate::{CatalogSnapshot, IdCells, TableName, snapshot::hexadecimal};
 
 /// What an import shall do.
 #[derive(Clone, Debug)]
@@ -39,6 +39,10 @@ pub struct ImportPlan {
     pub id: Option<String>,
     /// What becomes of rows with the same `id`.
     pub duplicates: DuplicatePolicy,
+    /// The column whose values begin with the cell of the row. A row without one is a bad row.
+    pub id_encodes: Option<IdCells>,
+    /// Columns of arrays, and the names of their elements. A row with another number of elements is a bad row.
+    pub elements: Vec<(String, Vec<String>)>,
     /// What becomes of rows that cannot be read or have no position.
     pub bad_rows: BadRowPolicy,
     /// The most rows that a partition may have, if its finest cell allows it.
@@ -163,6 +167,8 @@ impl ImportPlan {
             describe: None,
             id: None,
             duplicates: DuplicatePolicy::default(),
+            id_encodes: None,
+            elements: Vec::new(),
             bad_rows: BadRowPolicy::default(),
             max_rows: 1_000_000,
             min_order: 0,
@@ -191,6 +197,7 @@ impl ImportPlan {
             *own = Some((position.ra.clone(), position.dec.clone(), PositionUnit::Auto));
         }
         self.id = self.id.take().or_else(|| descriptor.id.clone());
+        self.id_encodes = self.id_encodes.take().or_else(|| IdCells::of(descriptor.id_encodes.as_ref()?));
         for margin in &descriptor.margins {
             if self.margins.iter().all(|wanted| wanted.0 != margin.arcsec) {
                 self.margins.push(Arcsec(margin.arcsec));
@@ -248,6 +255,7 @@ impl ImportPlan {
             (&self.cast, &self.sentinels, self.keep_nan, described, &self.id, &self.duplicates, self.bad_rows),
             (self.max_rows, self.min_order, self.max_order, &self.margins, &self.indexes),
             self.base.as_ref().map(|base| (base.root().to_owned(), base.id().to_owned())),
+            (&self.id_encodes, &self.elements),
         );
         hexadecimal(&Sha256::digest(format!("{options:?}")))
     }

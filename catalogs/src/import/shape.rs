@@ -23,7 +23,7 @@ use super::{
     ImportPlan, PositionPlan, PositionUnit, Sentinel,
     angle::{Angle, is_text},
 };
-use crate::{CatalogError, HEALPIX_COLUMN, PositionColumns};
+use crate::{CatalogError, HEALPIX_COLUMN, IdCells, PositionColumns, elements::with_elements};
 
 /// The columns of the table without the cell, and where each is found.
 pub(super) struct Shape {
@@ -83,6 +83,12 @@ impl Shape {
             return Err(CatalogError::input(sources[0].name(), "it has no columns"));
         }
         let position = own_position(sources, plan, &shape.fields)?;
+        if let Some((columns, _)) = &position
+            && let Some((name, _)) = plan.cast.iter().find(|(name, _)| *name == columns.ra || *name == columns.dec)
+        {
+            let why = format!("--cast {name}: positions are stored in degrees, as double or real like their source");
+            return Err(CatalogError::input(&plan.name, why));
+        }
         for field in &mut shape.fields {
             if let Some((name, data_type)) = plan.cast.iter().find(|(name, _)| name == field.name()) {
                 if plan.base.is_some() && field.data_type() != data_type {
@@ -111,6 +117,8 @@ impl Shape {
         for field in &mut shape.fields {
             *field = Arc::new(described(plain(field), plan.describe.as_deref()));
         }
+        shape.name_elements(plan)?;
+        shape.check_ids(plan)?;
         Ok(shape)
     }
 
@@ -159,6 +167,37 @@ impl Shape {
         }
         self.position = Some(OwnPosition { columns, angles });
         Ok(())
+    }
+
+    /// Notes the names of the elements of arrays.
+    fn name_elements(&mut self, plan: &ImportPlan) -> Result<(), CatalogError> {
+        for (name, elements) in &plan.elements {
+            for field in self.fields.iter_mut().filter(|field| field.name() == name) {
+                let named = with_elements(field, elements);
+                *field = Arc::new(named.map_err(|why| CatalogError::input(&plan.name, format!("--elements {why}")))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses identifiers that can name no cell, or none that could be compared with a position.
+    fn check_ids(&self, plan: &ImportPlan) -> Result<(), CatalogError> {
+        let Some(ids) = &plan.id_encodes else { return Ok(()) };
+        let refuse = |why: String| Err(CatalogError::input(&plan.name, format!("--id-encodes {}: {why}", ids.column)));
+        if self.position.is_none() {
+            return refuse("the rows have no positions to compare it with".to_owned());
+        }
+        if let Some(base) = &plan.base
+            && base.descriptor().id_encodes.as_ref().is_none_or(|told| IdCells::of(told).as_ref() != Some(ids))
+        {
+            return refuse("that is said when a table is made, not when rows are added".to_owned());
+        }
+        match self.fields.iter().find(|field| *field.name() == ids.column) {
+            Some(field) if !field.data_type().is_integer() => {
+                refuse(format!("it is {}, and cells are whole numbers", field.data_type()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a source whose column cannot become what the table has, naming the file that it disagrees with.
@@ -285,6 +324,8 @@ fn check_mentions(sources: &[Box<dyn TableSource>], plan: &ImportPlan, named: &[
     let mentioned = cast
         .chain(plan.sentinels.iter().filter_map(sentinel).map(|name| ("--sentinel", name)))
         .chain(plan.id.iter().map(|name| ("--id", name.clone())))
+        .chain(plan.id_encodes.iter().map(|ids| ("--id-encodes", ids.column.clone())))
+        .chain(plan.elements.iter().map(|(name, _)| ("--elements", name.clone())))
         .chain(plan.indexes.iter().map(|name| ("--index", name.clone())))
         .chain(plan.best_column().into_iter().map(|name| ("--duplicates", name.to_owned())))
         .chain(plan.position_mentions().into_iter().map(|name| ("the position", name.to_owned())));

@@ -24,8 +24,8 @@ use super::{
     survey::{Context, Planned, Spread, Survey, partitions, survey},
 };
 use crate::{
-    CatalogError, CatalogSnapshot, CatalogStore, Descriptor, Director, HEALPIX_COLUMN, HealpixColumn, IndexMember,
-    Kind, MarginMember, Position, Statistics, layout,
+    CatalogError, CatalogSnapshot, CatalogStore, Descriptor, Director, HEALPIX_COLUMN, HealpixColumn, IdEncodes,
+    IndexMember, Kind, MarginMember, Position, Statistics, layout,
     members::{BuildContext, LeafReader, MarginPlan, build_index, build_margin, keys, value_kind},
     snapshot,
 };
@@ -396,7 +396,7 @@ pub(super) async fn finish(
         );
         return Err(CatalogError::catalog(root, why));
     }
-    let mut descriptor = describe(plan, &decision, rows, tally.slack);
+    let mut descriptor = describe(plan, &decision, rows, &tally);
     let version =
         Version { store, root, table: &table, schema: &schema, style: &style, descriptor: &descriptor, files: &files };
     version.write_ours().await?;
@@ -454,7 +454,8 @@ fn in_order(files: &mut [Finished]) {
     files.sort_by_key(|(file, _)| places.get(&file.path).copied());
 }
 
-fn describe(plan: &ImportPlan, decision: &Decision, rows: u64, slack: f64) -> Descriptor {
+fn describe(plan: &ImportPlan, decision: &Decision, rows: u64, tally: &Tally) -> Descriptor {
+    let slack = tally.slack;
     let base = plan.base.as_deref().map(CatalogSnapshot::descriptor);
     let follows = match &plan.position {
         PositionPlan::Like { director_name, director_key, key, .. } => {
@@ -465,6 +466,11 @@ fn describe(plan: &ImportPlan, decision: &Decision, rows: u64, slack: f64) -> De
     // A little more than what was found, so that rounding takes nothing away.
     let slack = if slack > 0.0 { Arcsec::from(Deg(slack)).0 * (1.0 + 1e-9) + 1e-3 } else { 0.0 };
     let slack = base.and_then(|base| base.position.as_ref()).map_or(slack, |position| position.slack_arcsec.max(slack));
+    let id_encodes = plan.id_encodes.as_ref().map(|ids| {
+        let told = ids.told(Deg(tally.encoded));
+        let before = base.and_then(|base| base.id_encodes.as_ref()).map_or(0.0, |before| before.slack_arcsec);
+        IdEncodes { slack_arcsec: told.slack_arcsec.max(before), ..told }
+    });
     let position =
         decision.columns.position().map(|[ra, dec]| Position { ra: ra.clone(), dec: dec.clone(), slack_arcsec: slack });
     Descriptor {
@@ -483,6 +489,7 @@ fn describe(plan: &ImportPlan, decision: &Decision, rows: u64, slack: f64) -> De
         healpix: plan.has_cells().then(|| HealpixColumn { column: HEALPIX_COLUMN.to_owned(), order: 29 }),
         sorted: plan.has_cells(),
         id: plan.id.clone().or_else(|| base.and_then(|base| base.id.clone())),
+        id_encodes,
         director: follows,
         nan_is_null: !plan.keep_nan,
         margins: Vec::new(),

@@ -42,6 +42,11 @@ impl Collector {
         self.0.iter_mut().zip(rows.columns()).try_for_each(|(column, values)| column.add(values))
     }
 
+    /// Takes more values of one column into account.
+    pub fn add_to(&mut self, column: usize, values: &ArrayRef) -> Result<(), CatalogError> {
+        self.0.get_mut(column).map_or(Ok(()), |column| column.add(values))
+    }
+
     /// The statistics of all rows.
     pub fn finish(self) -> FileStatistics {
         FileStatistics(self.0.into_iter().map(Column::finish).collect())

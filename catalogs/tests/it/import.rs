@@ -1,6 +1,8 @@
 //! Rows in, rows out: what an import wrote is exactly what it read, however it was divided, interrupted and resumed.
 
 mod identifiers;
+mod promises;
+mod texts;
 mod versions;
 
 use std::{

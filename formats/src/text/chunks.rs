@@ -4,11 +4,15 @@
 //! quote, its last line end is the cut; elsewhere quotes are followed by the grammar of [`super::records`]. What is held
 //! is bounded: a row longer than the limit ends the reading with the line where it begins.
 
-use std::io::Read;
+use std::{
+    io::Read,
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use memchr::{memchr, memchr_iter, memchr2, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
-use super::records::{Dialect, QUOTE};
+use super::records::{Dialect, QUOTE, row_end};
 use crate::FormatError;
 
 /// How much text is held at once.
@@ -29,9 +33,40 @@ impl Default for Limits {
 /// Rows of a text, none of them cut.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    pub(super) text: Vec<u8>,
+    pub(super) text: Text,
     /// The line that it begins at.
     pub(super) line: u64,
+}
+
+/// Memory for chunks that nobody reads any more. To use it again is a good deal cheaper than to ask for more.
+type Spare = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// How many pieces of it are kept.
+const SPARE: usize = 4;
+
+/// The text of a chunk.
+#[derive(Debug)]
+pub(super) struct Text {
+    bytes: Vec<u8>,
+    spare: Spare,
+}
+
+impl Deref for Text {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARE {
+            self.bytes.clear();
+            spare.push(std::mem::take(&mut self.bytes));
+        }
+    }
 }
 
 /// Cuts a text.
@@ -42,6 +77,7 @@ pub(super) struct Chunks<R> {
     limits: Limits,
     /// What was read and is not yet given away.
     rest: Vec<u8>,
+    spare: Spare,
     line: u64,
     begun: bool,
     ended: bool,
@@ -67,7 +103,8 @@ impl<R: Read> Chunks<R> {
     /// The name is the one that messages use.
     pub(super) fn new(reader: R, name: &str, dialect: Dialect, limits: Limits) -> Self {
         let name = name.to_owned();
-        Self { reader, name, dialect, limits, rest: Vec::new(), line: 1, begun: false, ended: false }
+        let (rest, spare) = (Vec::new(), Spare::default());
+        Self { reader, name, dialect, limits, rest, spare, line: 1, begun: false, ended: false }
     }
 
     /// A chunk that ends with its first row. Lines before it that hold none are in it, or in chunks of their own if they are
@@ -120,19 +157,19 @@ impl<R: Read> Chunks<R> {
     }
 
     fn give(&mut self, end: usize) -> Chunk {
-        let mut text = Vec::new();
+        let mut text = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         if end < self.rest.len() / 2 {
             text.extend_from_slice(&self.rest[..end]);
             self.rest.drain(..end);
         } else {
-            text.reserve_exact((self.rest.len() - end).max(if self.ended { 0 } else { self.limits.chunk }));
+            text.reserve((self.rest.len() - end).max(if self.ended { 0 } else { self.limits.chunk }));
             text.extend_from_slice(&self.rest[end..]);
             self.rest.truncate(end);
             std::mem::swap(&mut text, &mut self.rest);
         }
         let line = self.line;
         self.line += memchr_iter(b'\n', &text).count() as u64;
-        Chunk { text, line }
+        Chunk { text: Text { bytes: text, spare: Arc::clone(&self.spare) }, line }
     }
 
     /// Reads until this many bytes are at hand, or there are no more.
@@ -193,33 +230,6 @@ fn cut(text: &[u8], dialect: Dialect, reach: Reach) -> Cut {
     }
 }
 
-/// How long the row that begins here is, or whether the text ends within quotes.
-fn row_end(text: &[u8], start: usize, dialect: Dialect) -> Result<usize, bool> {
-    let mut at = start;
-    loop {
-        at += memchr2(QUOTE, b'\n', &text[at..]).ok_or(false)?;
-        if text[at] == b'\n' {
-            return Ok(at - start);
-        }
-        let opens = at == start || text[at - 1] == dialect.delimiter;
-        at += 1;
-        if opens {
-            at = past_quotes(text, at)?;
-        }
-    }
-}
-
-/// What comes after a field in quotes, of which the first has been passed.
-fn past_quotes(text: &[u8], mut at: usize) -> Result<usize, bool> {
-    loop {
-        at += memchr(QUOTE, &text[at..]).ok_or(true)? + 1;
-        if text.get(at) != Some(&QUOTE) {
-            return Ok(at);
-        }
-        at += 1;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,7 +240,7 @@ mod tests {
         let mut chunks = Chunks::new(text, "t.csv", DIALECT, Limits { chunk, record: 1 << 20 });
         let mut found = Vec::new();
         while let Some(chunk) = chunks.next_chunk()? {
-            found.push((chunk.line, String::from_utf8(chunk.text).unwrap()));
+            found.push((chunk.line, String::from_utf8(chunk.text.to_vec()).unwrap()));
         }
         Ok(found)
     }
@@ -261,10 +271,10 @@ mod tests {
         for size in [1, 5, 100] {
             let text: &[u8] = b"\xEF\xBB\xBF# c \"\n\n\"a\nb\",c\n1,2\n3,4";
             let mut chunks = Chunks::new(text, "t.csv", DIALECT, Limits { chunk: size, record: 1 << 20 });
-            assert_eq!(chunks.next_row().unwrap().unwrap().text, b"# c \"\n\n\"a\nb\",c\n");
+            assert_eq!(*chunks.next_row().unwrap().unwrap().text, *b"# c \"\n\n\"a\nb\",c\n");
             let rest = chunks.next_row().unwrap().unwrap();
-            assert_eq!((rest.text.as_slice(), rest.line), (&b"1,2\n"[..], 5));
-            assert_eq!(chunks.next_row().unwrap().unwrap().text, b"3,4");
+            assert_eq!((&*rest.text, rest.line), (&b"1,2\n"[..], 5));
+            assert_eq!(*chunks.next_row().unwrap().unwrap().text, *b"3,4");
             assert!(chunks.next_row().unwrap().is_none());
         }
     }
@@ -275,7 +285,7 @@ mod tests {
         let mut chunks = Chunks::new(text.as_bytes(), "t.csv", DIALECT, Limits { chunk: 1 << 10, record: 1 << 20 });
         let mut last = None;
         while let Some(chunk) = chunks.next_row().unwrap() {
-            last = Some((chunk.line, chunk.text));
+            last = Some((chunk.line, chunk.text.to_vec()));
         }
         assert_eq!(last, Some((300_002, b"1,2\n".to_vec())));
     }

@@ -123,8 +123,23 @@ fn number(field: &[u8]) -> Option<Kinds> {
     }
 }
 
+/// How many digits a field begins with. Most numbers have many: eight bytes are looked at a time.
 fn count_digits(field: &[u8]) -> usize {
-    field.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    const HIGHS: u64 = u64::from_ne_bytes([0xF0; 8]);
+    const ZEROS: u64 = u64::from_ne_bytes([0x30; 8]);
+    const SIXES: u64 = u64::from_ne_bytes([0x06; 8]);
+    let mut at = 0;
+    while let Some(bytes) = field[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*bytes);
+        // The high half of a digit is 3, and stays so when six are added. A sum that runs over spoils only bytes after one
+        // that is no digit.
+        let others = ((word & HIGHS) ^ ZEROS) | ((word.wrapping_add(SIXES) & HIGHS) ^ ZEROS);
+        at += others.trailing_zeros() as usize / 8;
+        if others != 0 {
+            return at;
+        }
+    }
+    at + field[at..].iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 fn whole_number(field: &[u8], negative: bool, digits: usize) -> Kinds {
@@ -236,6 +251,8 @@ pub(super) fn shown(field: &[u8]) -> String {
 pub(super) struct Inference {
     /// Every row, also those that are at fault.
     pub(super) rows: u64,
+    /// Whether none of them is at fault.
+    pub(super) is_sound: bool,
     pub(super) columns: Vec<Evidence>,
 }
 
@@ -258,7 +275,7 @@ impl Question<'_> {
         let chunks = Mutex::new(chunks);
         let next = || chunks.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next_chunk();
         let work = || -> Result<Inference, FormatError> {
-            let mut found = Inference { rows: 0, columns: vec![Evidence::default(); self.width] };
+            let mut found = Inference { rows: 0, is_sound: true, columns: vec![Evidence::default(); self.width] };
             while let Some(chunk) = next()? {
                 self.look_at(&chunk, &mut found);
             }
@@ -281,7 +298,9 @@ impl Question<'_> {
         let mut fields = Vec::with_capacity(self.width + 1);
         while let Some(record) = records.next(&mut fields) {
             found.rows += 1;
-            if record.fault(&fields, self.width, &chunk.text, utf8).is_none() {
+            if record.fault(&fields, self.width, &chunk.text, utf8).is_some() {
+                found.is_sound = false;
+            } else {
                 for column in self.columns {
                     found.columns[*column].see(records.bytes(fields[*column]), record.line, self.nulls);
                 }
@@ -294,6 +313,7 @@ impl Question<'_> {
 impl Inference {
     fn merged(mut self, other: Self) -> Self {
         self.rows += other.rows;
+        self.is_sound &= other.is_sound;
         for (ours, theirs) in self.columns.iter_mut().zip(other.columns) {
             ours.merge(theirs);
         }
@@ -399,6 +419,14 @@ mod tests {
     fn a_long_value_is_shown_in_part() {
         assert_eq!(shown("é".repeat(50).as_bytes()), format!("{}…", "é".repeat(40)));
         assert_eq!(shown(b"short"), "short");
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_counted_up_to_the_first_other_byte(digits in "[0-9]{0,30}", rest in prop::collection::vec(0_u8..=255, 0..12)) {
+            let field = [digits.as_bytes(), &rest].concat();
+            prop_assert_eq!(count_digits(&field), field.iter().take_while(|byte| byte.is_ascii_digit()).count());
+        }
     }
 
     proptest! {

@@ -77,10 +77,21 @@ pub(crate) fn open(input: Input, delimiter: u8, options: &SourceOptions) -> Resu
         small if small < layout.limits.chunk as u64 => NonZero::<usize>::MIN,
         _ => thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
     };
-    let (fields, rows) = layout.survey(|| input.text(), &text.columns, options.types.as_ref(), threads)?;
-    let source = TextSource::new(input, layout, fields, rows);
+    let Surveyed { fields, rows, is_sound } =
+        layout.survey(|| input.text(), &text.columns, options.types.as_ref(), threads)?;
+    let source = TextSource { rows, is_sound, ..TextSource::new(input, layout, fields) };
     source.check()?;
     Ok(Box::new(source))
+}
+
+/// What a look at a whole text tells of it.
+#[derive(Debug, PartialEq)]
+struct Surveyed {
+    fields: Vec<Field>,
+    /// How many rows there are, if they were counted.
+    rows: Option<u64>,
+    /// Whether every row is known to be one of these columns.
+    is_sound: bool,
 }
 
 fn check(name: &str, dialect: Dialect) -> Result<(), FormatError> {
@@ -149,36 +160,36 @@ impl Layout {
         Ok(names)
     }
 
-    /// Goes through the whole text: its columns, and how many rows there are if that was counted. Columns whose type is
-    /// given are not looked at.
+    /// Goes through the whole text, unless the types of all its columns are given.
     fn survey<R: Read + Send>(
         &self,
         text: impl Fn() -> Result<R, FormatError>,
         names: &[String],
         types: Option<&Schema>,
         threads: NonZero<usize>,
-    ) -> Result<(Vec<Field>, Option<u64>), FormatError> {
+    ) -> Result<Surveyed, FormatError> {
         let mut chunks = self.chunks(text()?);
         let mut names = if self.header { self.header(&mut chunks)? } else { self.numbered(&mut chunks, names)? };
         let given = |name: &str| types.and_then(|types| types.field_with_name(name).ok()).map(Field::data_type);
         let asked: Vec<usize> = (0..names.len()).filter(|column| given(&names[*column]).is_none()).collect();
         if asked.is_empty() {
             let typed = |name: &String| Field::new(name, given(name).cloned().unwrap_or(DataType::Utf8), true);
-            return Ok((names.iter().map(typed).collect(), None));
+            return Ok(Surveyed { fields: names.iter().map(typed).collect(), rows: None, is_sound: false });
         }
         if !self.header {
             chunks = self.chunks(text()?);
         }
         let question = Question { dialect: self.dialect, nulls: &self.nulls, width: names.len(), columns: &asked };
-        let found = question.ask(chunks, threads)?;
+        let mut found = question.ask(chunks, threads)?;
         if names.len() > 1 && names.last().is_some_and(String::is_empty) && found.columns[names.len() - 1].is_blank() {
             names.pop(); // a delimiter at the end of every line
+            found.is_sound = false; // it was asked of rows of another width
         }
         let fields = names.iter().zip(&found.columns).map(|(name, evidence)| match given(name) {
             Some(data_type) => Field::new(name, data_type.clone(), true),
             None => field(name, evidence),
         });
-        Ok((fields.collect(), Some(found.rows)))
+        Ok(Surveyed { fields: fields.collect(), rows: Some(found.rows), is_sound: found.is_sound })
     }
 
     /// The names of the columns of a text without a header.
@@ -211,12 +222,13 @@ pub(crate) struct TextSource {
     layout: Layout,
     schema: SchemaRef,
     rows: Option<u64>,
+    is_sound: bool,
 }
 
 impl TextSource {
-    /// A text with these columns, in their order.
-    pub(crate) fn new(input: Input, layout: Layout, fields: impl Into<Fields>, rows: Option<u64>) -> Self {
-        Self { input, layout, schema: Arc::new(Schema::new(fields)), rows }
+    /// A text with these columns, in their order, of whose rows nothing is known.
+    pub(crate) fn new(input: Input, layout: Layout, fields: impl Into<Fields>) -> Self {
+        Self { input, layout, schema: Arc::new(Schema::new(fields)), rows: None, is_sound: false }
     }
 
     /// Whether text can have these types.
@@ -253,7 +265,7 @@ impl TableSource for TextSource {
     }
 
     fn pieces(&self, columns: Option<&[usize]>) -> Result<Pieces<'_>, FormatError> {
-        let pass = self.layout.pass(&self.schema, columns)?;
+        let pass = Pass { is_sound: self.is_sound, ..self.layout.pass(&self.schema, columns)? };
         let mut chunks = self.layout.chunks(self.input.text()?);
         if self.layout.header {
             self.layout.next_row(&mut chunks)?;
@@ -290,6 +302,7 @@ impl Layout {
             width: schema.fields().len(),
             columns,
             batch: batch_rows(&projected),
+            is_sound: false,
             schema: Arc::new(projected),
         })
     }

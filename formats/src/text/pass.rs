@@ -32,6 +32,8 @@ pub(super) struct Pass {
     pub(super) schema: SchemaRef,
     /// How many rows a batch has at most.
     pub(super) batch: usize,
+    /// Whether every row was found to be one, so that what follows the last column that is read need not be looked at.
+    pub(super) is_sound: bool,
 }
 
 /// Rows that have been told apart, and not yet read.
@@ -47,11 +49,15 @@ struct Sheet {
 impl Pass {
     /// Reads a chunk.
     pub(super) fn decode(&self, chunk: &Chunk, take: &mut Take<'_>) -> Result<(), FormatError> {
-        let utf8 = std::str::from_utf8(&chunk.text).is_ok();
         let mut records = Records::new(&chunk.text, chunk.line, self.dialect);
+        let brief = self.brief();
+        if let Some(most) = brief {
+            records = records.up_to(most);
+        }
+        let utf8 = brief.is_some() || std::str::from_utf8(&chunk.text).is_ok();
         loop {
             records.forget();
-            let sheet = self.gather(&mut records, utf8);
+            let sheet = self.gather(&mut records, utf8, brief);
             if sheet.records.is_empty() && sheet.bad.is_empty() {
                 return Ok(());
             }
@@ -60,13 +66,23 @@ impl Pass {
         }
     }
 
-    fn gather(&self, records: &mut Records<'_>, utf8: bool) -> Sheet {
+    /// How many fields of each row are enough, where that is less than all: of the rest only the end is looked for.
+    fn brief(&self) -> Option<usize> {
+        let most = self.columns.last().map_or(1, |last| last + 1);
+        (self.is_sound && most < self.width).then_some(most)
+    }
+
+    fn gather(&self, records: &mut Records<'_>, utf8: bool, brief: Option<usize>) -> Sheet {
         let mut sheet = Sheet::default();
         let mut fields = Vec::with_capacity(self.width + 1);
         while sheet.records.len() + sheet.bad.len() < self.batch
             && let Some(record) = records.next(&mut fields)
         {
-            match record.fault(&fields, self.width, records.text(), utf8) {
+            let fault = match brief {
+                Some(most) if fields.len() == most => None,
+                _ => record.fault(&fields, self.width, records.text(), utf8),
+            };
+            match fault {
                 Some(reason) => sheet.bad.push(bad_row(records.text(), &record, reason)),
                 None => {
                     sheet.records.push(record);
@@ -119,5 +135,50 @@ fn reason(column: &str, field: &[u8], data_type: &DataType, why: Misfit) -> Stri
     match why {
         Misfit::Form(why) => format!("{column}: '{field}' {why}"),
         Misfit::Range => format!("{column}: '{field}' is out of the range of {}", in_words(data_type)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{Field, Schema};
+
+    use super::*;
+    use crate::{
+        SourceOptions,
+        text::{
+            Limits, pieces,
+            tests::{gather, layout, opened, whole},
+        },
+    };
+
+    #[test]
+    fn a_row_at_fault_is_found_whatever_columns_are_read() {
+        let rows = "1,2.5,a,x\n".repeat(1000);
+        for (last, fault) in [
+            ("2,3,b", Some("it has 3 fields instead of 4")),
+            ("2,3,b,y,z", Some("it has 5 fields instead of 4")),
+            ("2,3,b,\"y\"z", Some("field 4 does not end with its closing quote")),
+            ("2,3,b,y,", None),
+            ("2,3,b,\"y\n\"", None),
+            ("2,3,\"b,\",y", None),
+        ] {
+            let source = opened(format!("i,m,n,o\n{rows}{last}\n").as_bytes(), SourceOptions::default()).unwrap();
+            for columns in [None, Some(&[][..]), Some(&[0]), Some(&[1]), Some(&[0, 1]), Some(&[3])] {
+                let found = whole(&*source, columns);
+                assert_eq!(found.bad_lines(), fault.map(|why| (1002, why)).into_iter().collect::<Vec<_>>(), "{last}");
+                assert_eq!(found.batch.num_rows(), if fault.is_some() { 1000 } else { 1001 }, "{last}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_has_lost_the_field_that_is_read_since_all_were_sound_is_at_fault() {
+        let layout = layout(Dialect { delimiter: b',', comment: None }, Limits::default());
+        let schema =
+            Arc::new(Schema::new(["a", "b", "c"].map(|name| Field::new(name, DataType::Int64, true)).to_vec()));
+        let pass = Pass { is_sound: true, ..layout.pass(&schema, Some(&[1])).unwrap() };
+        let found = gather(&Arc::clone(&pass.schema), pieces(layout.chunks(&b"1,2,3\n4\n7,8,9"[..]), pass));
+        assert_eq!(found.bad_lines(), [(2, "it has 1 field instead of 3")]);
+        assert_eq!((found.rows(), found.lines), (vec![vec!["2".to_owned()], vec!["8".into()]], vec![1, 3]));
     }
 }

@@ -37,7 +37,7 @@ impl Whole {
         (0..self.batch.num_rows()).map(|row| columns.iter().map(|column| text(column, row)).collect()).collect()
     }
 
-    fn bad_lines(&self) -> Vec<(u64, &str)> {
+    pub(super) fn bad_lines(&self) -> Vec<(u64, &str)> {
         let line = |row: &BadRow| match row.place {
             Place::Line(line) => line,
             Place::Row(row) => panic!("row {row} instead of a line"),
@@ -47,7 +47,7 @@ impl Whole {
 }
 
 /// Decodes pieces in the opposite order and puts their rows in the right one.
-fn gather<'a>(schema: &SchemaRef, pieces: impl Iterator<Item = Result<Piece<'a>, FormatError>>) -> Whole {
+pub(super) fn gather<'a>(schema: &SchemaRef, pieces: impl Iterator<Item = Result<Piece<'a>, FormatError>>) -> Whole {
     let pieces: Vec<_> = pieces.map(Result::unwrap).collect();
     let mut parts = Vec::new();
     for piece in pieces.into_iter().rev() {
@@ -115,7 +115,7 @@ impl std::ops::DerefMut for Opened {
     }
 }
 
-fn opened(text: &[u8], options: SourceOptions) -> Result<Opened, String> {
+pub(super) fn opened(text: &[u8], options: SourceOptions) -> Result<Opened, String> {
     Opened::new("t.csv", text, |input| open(input, b',', &options))
 }
 
@@ -169,7 +169,9 @@ fn columns_that_are_not_asked_for_are_not_read() {
     assert_eq!((some.rows(), some.bad), (vec![vec!["1".into(), "3".into()], vec!["4".into(), "6".into()]], vec![]));
     let none = whole(&*source, Some(&[]));
     assert_eq!((none.batch.num_rows(), none.batch.num_columns()), (2, 0));
-    assert_eq!(whole(&*source, None).bad.len(), 2);
+    let all = whole(&*source, None).bad;
+    assert_eq!(all.iter().map(|row| row.text.as_deref()).collect::<Vec<_>>(), [Some("1,2,3"), Some("4,5,6")]);
+    assert_eq!(whole(&*source, Some(&[0, 1])).bad, all, "they are told whole though what follows is not read");
 }
 
 #[test]
@@ -315,7 +317,7 @@ fn a_gigabyte_without_a_line_end_is_refused_in_bounded_memory() {
     assert!(error.starts_with("t.csv: the row that begins at line 3 is longer than 64 MiB"), "{error}");
 }
 
-fn layout(dialect: Dialect, limits: Limits) -> Layout {
+pub(super) fn layout(dialect: Dialect, limits: Limits) -> Layout {
     Layout { dialect, nulls: Nulls::default(), header: true, limits, name: "t.csv".to_owned() }
 }
 
@@ -363,10 +365,11 @@ proptest! {
         }
         let layout = layout(Dialect { delimiter: b',', comment: Some(b'#') }, Limits { chunk, record: 1 << 20 });
         let threads = NonZero::new(threads).unwrap();
-        let (fields, count) = layout.survey(|| Ok(text.as_bytes()), &[], None, threads).unwrap();
-        prop_assert_eq!(count, Some(rows.len() as u64));
-        let (alone, _) = layout.survey(|| Ok(text.as_bytes()), &[], None, NonZero::<usize>::MIN).unwrap();
-        prop_assert_eq!(&fields, &alone, "the same types on any number of threads");
+        let found = layout.survey(|| Ok(text.as_bytes()), &[], None, threads).unwrap();
+        prop_assert_eq!(found.rows, Some(rows.len() as u64));
+        let alone = layout.survey(|| Ok(text.as_bytes()), &[], None, NonZero::<usize>::MIN).unwrap();
+        prop_assert_eq!(&found, &alone, "the same on any number of threads");
+        let fields = found.fields;
 
         let schema = Arc::new(Schema::new(fields.iter().map(|field| Field::new(field.name(), DataType::Utf8, true)).collect::<Vec<_>>()));
         let mut chunks = layout.chunks(text.as_bytes());
@@ -394,12 +397,23 @@ type Outcome = Result<(Vec<u64>, Vec<BadRow>, Vec<Vec<String>>), String>;
 fn outcome(text: &[u8], dialect: Dialect, chunk: usize) -> Outcome {
     let layout = layout(dialect, Limits { chunk, record: 1 << 20 });
     let sentence = |error: FormatError| error.to_string();
-    let (fields, count) = layout.survey(|| Ok(text), &[], None, NonZero::<usize>::MIN).map_err(sentence)?;
+    let Surveyed { fields, rows, is_sound } =
+        layout.survey(|| Ok(text), &[], None, NonZero::<usize>::MIN).map_err(sentence)?;
     let schema = Arc::new(Schema::new(fields));
-    let mut chunks = layout.chunks(text);
-    layout.next_row(&mut chunks).map_err(sentence)?;
-    let found = gather(&schema, pieces(chunks, layout.pass(&schema, None).map_err(sentence)?));
-    assert_eq!(count, Some((found.lines.len() + found.bad.len()) as u64), "every row is read or set aside");
+    let read = |columns: Option<&[usize]>| {
+        let mut chunks = layout.chunks(text);
+        layout.next_row(&mut chunks).map_err(sentence)?;
+        let pass = Pass { is_sound, ..layout.pass(&schema, columns).map_err(sentence)? };
+        Ok::<_, String>(gather(&Arc::clone(&pass.schema), pieces(chunks, pass)))
+    };
+    let found = read(None)?;
+    assert_eq!(rows, Some((found.lines.len() + found.bad.len()) as u64), "every row is read or set aside");
+    for column in 0..schema.fields().len() {
+        let alone = read(Some(&[column]))?;
+        assert_eq!((&alone.lines, &alone.bad), (&found.lines, &found.bad), "column {column} alone");
+        let values: Vec<_> = found.rows().iter().map(|row| vec![row[column].clone()]).collect();
+        assert_eq!(alone.rows(), values, "column {column} alone");
+    }
     Ok((found.lines.clone(), found.bad.clone(), found.rows()))
 }
 

@@ -36,6 +36,7 @@ impl Column {
             utype: self.utype.as_deref(),
             xtype: self.xtype.as_deref(),
             arraysize: None,
+            elements: None,
             description: self.description.as_deref(),
         }
     }
