@@ -3,7 +3,7 @@
 //! `main` is the only place that prints a [`Failure`]. A failure of a room (an import, a query …) is carried as that room
 //! words it; what lies beneath it is logged at debug level and never printed.
 
-use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use catalogs::{CatalogError, TableName};
 use engine::EngineError;
@@ -73,6 +73,18 @@ pub(crate) enum Failure {
     /// A query failed.
     #[error(transparent)]
     Job(#[from] JobError),
+    /// SIGTERM or Ctrl-C while a query was answered.
+    #[error("interrupted; the query was cancelled")]
+    Stopped {
+        /// The status that a shell expects then.
+        status: i32,
+    },
+    /// A query was not answered in time.
+    #[error("not answered within {allowed:?} (--timeout); the query was cancelled")]
+    Late {
+        /// How long it was allowed to take.
+        allowed: Duration,
+    },
     /// SIGTERM or Ctrl-C in the middle of an import.
     #[error(
         "interrupted: {name} was not published; the same command with --resume goes on, with --restart begins anew"
@@ -103,10 +115,12 @@ fn variable(key: &str) -> String {
 }
 
 impl Failure {
-    /// The status that the process ends with: 2 where the command line or the configuration is wrong, else 1.
+    /// The status that the process ends with: 2 where the command line or the configuration is wrong, that of the signal
+    /// where one ended a query, else 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Configuration(_) => ExitCode::from(2),
+            Self::Stopped { status } => u8::try_from(*status).map_or(ExitCode::FAILURE, ExitCode::from),
             _ => ExitCode::FAILURE,
         }
     }

@@ -9,6 +9,9 @@ use std::{
 
 use catalogs::import::Progress;
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
+use jobs::formats::Encoded;
+
+use crate::words::{counted, size};
 
 /// Between two plain lines.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -40,6 +43,43 @@ fn counter(table: &str, template: &str) -> Arc<dyn Fn(u64, u64) + Send + Sync> {
             bar.finish_and_clear();
         }
     })
+}
+
+/// How far a query is, on a terminal; it goes from there when it is dropped.
+pub(crate) struct Asked(ProgressBar);
+
+/// A query that was asked.
+pub(crate) fn asked() -> Asked {
+    let bar = if stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    bar.set_style(
+        ProgressStyle::with_template("{spinner} {elapsed} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    Asked(bar)
+}
+
+impl Asked {
+    /// Shows how far the answer is.
+    pub(crate) fn show(&self, answer: &Encoded) {
+        if !self.0.is_hidden() {
+            let read = answer.progress().map_or_else(String::new, |read| {
+                let (files, all) = (HumanCount(read.files), HumanCount(read.files_total));
+                format!("{files} of {all} files, {} and {} rows read, ", size(read.bytes), HumanCount(read.rows))
+            });
+            self.0.set_message(format!("{read}{} in the answer", counted(answer.rows(), "row")));
+            self.0.tick();
+        }
+    }
+
+    /// Leaves the terminal to the answer itself.
+    pub(crate) fn make_way(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }
 
 fn bar(table: String) -> Arc<dyn Fn(Progress) + Send + Sync> {

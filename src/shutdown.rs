@@ -1,14 +1,20 @@
 //! How a service ends: asked once, it drains; asked twice, it stops at once.
 //!
 //! The first SIGTERM or SIGINT cancels a token that every server watches: they take nothing new and finish what they
-//! began. An import watches it too, and removes what it wrote. A second signal ends the process with the status a shell
+//! began. An import watches it too, and removes what it wrote; a query ends at once. A second signal ends the process with the status a shell
 //! expects of it (130 or 143).
 //!
 //! Draining is bounded, and a drain that runs into its bound still ends with status 0: the operator asked for the end and
 //! got it, results that were acknowledged are on the object store by then, and a supervisor that saw a failure there
 //! would restart or alarm for nothing. What was cut off is named in the log.
 
-use std::{collections::HashMap, fmt::Display, process, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Display,
+    process,
+    sync::atomic::{AtomicI32, Ordering},
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -31,14 +37,22 @@ pub(crate) fn on_signals() -> Result<CancellationToken, Failure> {
                 _ = terminate.recv() => SignalKind::terminate(),
                 _ = interrupt.recv() => SignalKind::interrupt(),
             };
+            STATUS.store(128 + signal.as_raw_value(), Ordering::Relaxed);
             if asked.is_cancelled() {
-                process::exit(128 + signal.as_raw_value());
+                process::exit(status());
             }
             asked.cancel();
         }
     });
     Ok(stop)
 }
+
+/// The status that a shell expects of a process that the last signal ended.
+pub(crate) fn status() -> i32 {
+    STATUS.load(Ordering::Relaxed)
+}
+
+static STATUS: AtomicI32 = AtomicI32::new(128 + 2); // of SIGINT
 
 /// The servers of this process, from their start to the end of their drain.
 pub(crate) struct Servers {

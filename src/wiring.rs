@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use catalogs::{CatalogStore, Remote, StoreOptions};
 use engine::{Engine, EngineOptions};
-use jobs::Jobs;
+use jobs::{Jobs, QueryLimits, ServedTable};
 use metadata::Metadata;
 
 use crate::{
-    config::{Config, StoreUrl},
+    config::{ByteSize, Config, StoreUrl},
     failure::Failure,
     process,
 };
@@ -69,13 +69,44 @@ pub(crate) async fn metadata(config: &Config) -> Result<Metadata, Failure> {
     Ok(Metadata::open(&format!("sqlite:{}", config.metadata_file()?.display())).await?)
 }
 
-/// What runs queries.
+/// What runs queries over the tables that are published.
 pub(crate) async fn jobs(config: &Config) -> Result<Jobs, Failure> {
-    let engine = Engine::new(EngineOptions {
-        memory: usize::try_from(config.query.memory.bytes()).unwrap_or(usize::MAX),
-        threads: config.query.threads.count(),
-    })?;
-    Ok(Jobs::new(engine, metadata(config).await?, store(config)?, remote(config), process::name()))
+    let (metadata, store) = (metadata(config).await?, store(config)?);
+    let jobs = Jobs::new(engine(config)?, metadata, store, remote(config), process::name());
+    Ok(as_configured(config, jobs))
+}
+
+/// What runs queries over these tables.
+pub(crate) fn jobs_over(config: &Config, tables: Vec<ServedTable>) -> Result<Jobs, Failure> {
+    Ok(as_configured(config, Jobs::over(engine(config)?, tables)?))
+}
+
+fn engine(config: &Config) -> Result<Engine, Failure> {
+    let query = &config.query;
+    Ok(Engine::new(EngineOptions {
+        memory: memory(query.memory),
+        threads: query.threads.count(),
+        spill: query.spill.as_ref().map(|folder| folder.path().to_owned()),
+        spill_bytes: query.spill_size.bytes(),
+        ..EngineOptions::default()
+    })?)
+}
+
+/// As many bytes of memory, or all that this machine can count.
+fn memory(size: ByteSize) -> usize {
+    usize::try_from(size.bytes()).unwrap_or(usize::MAX)
+}
+
+fn as_configured(config: &Config, jobs: Jobs) -> Jobs {
+    let query = &config.query;
+    let limits = QueryLimits {
+        max_rows: None, // each door has its own
+        memory: query.memory_each.map(memory),
+        max_bytes_read: query.max_read.map(ByteSize::bytes),
+        deadline: query.deadline,
+    };
+    let default_schema = query.default_schema.as_ref().map(|schema| schema.as_str().to_owned());
+    jobs.with_default_schema(default_schema).with_limits(limits)
 }
 
 /// The object that tells which metadata database a store belongs to.

@@ -3,11 +3,17 @@
 //! A mistake is told to its author in full, with the place where it was made. A fault is told in full to the log; what
 //! the author hears of it is decided at the door.
 
-use std::fmt;
+mod wording;
 
-use datafusion::{common::SchemaError, error::DataFusionError, sql::sqlparser::parser::ParserError};
+use std::{fmt, time::Duration};
 
-use crate::adql::GEOMETRY;
+use datafusion::{
+    common::{SchemaError, human_readable_size},
+    error::DataFusionError,
+    sql::sqlparser::{parser::ParserError, tokenizer::Location},
+};
+
+use wording::plain;
 
 /// What a query's author did wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +30,12 @@ impl Mistake {
     /// A mistake at no particular place.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), line: None, column: None }
+    }
+
+    /// A mistake at a place; the parser writes places that it does not know as 0.
+    pub(crate) fn at(message: impl Into<String>, place: Location) -> Self {
+        let known = place.line > 0;
+        Self { message: message.into(), line: known.then_some(place.line), column: known.then_some(place.column) }
     }
 }
 
@@ -46,19 +58,67 @@ pub enum EngineError {
     /// The query needs more than it may have.
     #[error("the query needs more memory than it may have: {0}")]
     TooLarge(String),
+    /// The query names a table that its author cannot see.
+    #[error("{mistake}")]
+    UnknownTable {
+        /// The name as it is written in the query.
+        name: String,
+        /// What to tell its author.
+        mistake: Mistake,
+    },
+    /// The query must read more than it may, or has begun to.
+    #[error("{}", too_many_bytes(*.needed, *.allowed))]
+    TooManyBytes {
+        /// How many bytes it would read, of a query that was refused when it was planned.
+        needed: Option<u64>,
+        /// How many it may.
+        allowed: u64,
+    },
+    /// The query took longer than it may.
+    #[error("the query was ended after {} s, which is all the time that it may take", allowed.as_secs_f64())]
+    DeadlineExceeded {
+        /// How long it may take.
+        allowed: Duration,
+    },
+    /// Somebody ended the query.
+    #[error("the query was cancelled")]
+    Cancelled,
     /// We are.
     #[error("the query could not be carried out: {0}")]
     Fault(#[source] DataFusionError),
 }
 
 impl EngineError {
-    /// What goes wrong after a query has been understood is no mistake of its author, whatever the planner calls it.
-    pub(crate) fn not_the_authors(self) -> Self {
-        match self {
-            Self::Mistake(mistake) => Self::Fault(DataFusionError::Internal(mistake.message)),
+    /// What goes wrong after a query has been understood is no mistake of its author, whatever the planner calls it, but
+    /// for what it cannot do.
+    pub(crate) fn not_the_authors(error: DataFusionError) -> Self {
+        match Self::from(error) {
+            Self::Mistake(mistake) if !BEYOND.iter().any(|(_, told)| mistake.message == *told) => {
+                Self::Fault(DataFusionError::Internal(mistake.message))
+            }
             other => other,
         }
     }
+}
+
+/// What is heard of a query that cannot be carried out as it is written, and what its author is told.
+const BEYOND: [(&str, &str); 4] = [
+    ("Scalar subquery returned more than one row", "a query that stands for a value answers more than one row"),
+    (
+        "Physical plan does not support logical expression",
+        "a query within this one cannot be asked anew for each row: write it as a JOIN with a query in FROM",
+    ),
+    (
+        "null_aware anti join",
+        "NOT IN is not available for a query that uses columns of the one around it: write NOT EXISTS",
+    ),
+    ("regex parse error", "a text that should be a regular expression is none"),
+];
+
+fn beyond(error: &DataFusionError) -> Option<EngineError> {
+    let heard = error.to_string();
+    let (_, told) = BEYOND.iter().find(|(known, _)| heard.contains(known))?;
+    Some(Mistake::new(*told).into())
 }
 
 impl From<Mistake> for EngineError {
@@ -79,6 +139,9 @@ impl From<ParserError> for EngineError {
 
 impl From<DataFusionError> for EngineError {
     fn from(error: DataFusionError) -> Self {
+        if let Some(told) = beyond(&error) {
+            return told;
+        }
         match error {
             DataFusionError::SQL(error, _) => Self::from(*error),
             DataFusionError::Plan(message)
@@ -86,9 +149,13 @@ impl From<DataFusionError> for EngineError {
             | DataFusionError::Execution(message) => Self::Mistake(located(&message)),
             DataFusionError::SchemaError(error, _) => Self::Mistake(Mistake::new(schema_sentence(&error))),
             DataFusionError::ArrowError(error, _) if arithmetic(&error) => {
-                Self::Mistake(Mistake::new(error.to_string()))
+                Self::Mistake(Mistake::new(plain(&error.to_string())))
             }
-            DataFusionError::ResourcesExhausted(message) => Self::TooLarge(message),
+            // The planner calls a mistake in the types of BETWEEN a fault of its own.
+            DataFusionError::Internal(message) if message.starts_with("Failed to coerce types") => {
+                Self::Mistake(Mistake::new(plain(&message)))
+            }
+            DataFusionError::ResourcesExhausted(message) => Self::TooLarge(no_room(message)),
             DataFusionError::Context(_, inner) => Self::from(*inner),
             DataFusionError::Diagnostic(diagnostic, inner) => {
                 let mut error = Self::from(*inner);
@@ -99,14 +166,46 @@ impl From<DataFusionError> for EngineError {
             }
             DataFusionError::Collection(mut errors) if !errors.is_empty() => Self::from(errors.swap_remove(0)),
             DataFusionError::Shared(shared) => match shared.find_root() {
-                DataFusionError::ResourcesExhausted(message) => Self::TooLarge(message.clone()),
+                DataFusionError::ResourcesExhausted(message) => Self::TooLarge(no_room(message.clone())),
                 DataFusionError::ArrowError(error, _) if arithmetic(error) => {
-                    Self::Mistake(Mistake::new(error.to_string()))
+                    Self::Mistake(Mistake::new(plain(&error.to_string())))
                 }
                 _ => Self::Fault(DataFusionError::Shared(shared)),
             },
+            full if full.to_string().contains(DISK_IS_FULL) => Self::TooLarge(
+                "what does not fit there is more than may go to disk; select fewer columns or rows".to_owned(),
+            ),
             fault => Self::Fault(fault),
         }
+    }
+}
+
+fn too_many_bytes(needed: Option<u64>, allowed: u64) -> String {
+    let size = |bytes: u64| human_readable_size(bytes as usize);
+    match needed {
+        Some(needed) => format!(
+            "the query would read {} of data, and it may read {}; restrict it to a part of the sky or to fewer columns",
+            size(needed),
+            size(allowed)
+        ),
+        None => format!(
+            "the query was ended when it had read {} of data, which is all that it may; restrict it to a part of the sky \
+             or to fewer columns",
+            size(allowed)
+        ),
+    }
+}
+
+/// How DataFusion says that the folder for what does not fit in memory is full: by the option that bounds it.
+const DISK_IS_FULL: &str = "max_temp_directory_size";
+
+/// Why there is no room, without advice about options that the author of a query does not have.
+fn no_room(message: String) -> String {
+    match message.contains("datafusion.") {
+        true => {
+            "what it sorts or groups does not fit there; select fewer columns, or sort and group fewer rows".to_owned()
+        }
+        false => message,
     }
 }
 
@@ -126,6 +225,12 @@ fn schema_sentence(error: &SchemaError) -> String {
                 None => format!("there is no column {}", field.name),
             }
         }
+        SchemaError::AmbiguousReference { field } if field.relation.is_some() => {
+            let name = field.name();
+            format!(
+                "{name} is a column, and AS gives that name to something else: give it another, so that both can be told apart"
+            )
+        }
         SchemaError::AmbiguousReference { field } => {
             format!("the column {} is in more than one table: write which, as in table.{}", field.name, field.name)
         }
@@ -134,7 +239,7 @@ fn schema_sentence(error: &SchemaError) -> String {
 }
 
 /// The name that a misspelt one may stand for.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let distance = |other: &str| strsim::damerau_levenshtein(&name, &other.to_lowercase());
     known
@@ -142,21 +247,6 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
         .filter(|(distance, _)| *distance <= name.len() / 3 + 1)
         .min()
         .map(|(_, near)| near)
-}
-
-/// One line in the words of the query: the planner appends lists of candidates, and knows geometry by other names.
-fn plain(message: &str) -> String {
-    let mut sentence = match message.split_once("No function matches the given name and argument types '") {
-        Some((_, call)) => {
-            let call = call.split('\'').next().unwrap_or_default();
-            format!("no function takes these arguments: {call}")
-        }
-        None => message.lines().next().unwrap_or_default().trim_end_matches(':').to_owned(),
-    };
-    for (adql, planned) in GEOMETRY {
-        sentence = sentence.replace(planned, adql);
-    }
-    sentence.replace("found: EOF", "found: the end of the query")
 }
 
 /// Gives a mistake at the end of a text its place, which the parser leaves out.
@@ -199,14 +289,6 @@ mod tests {
         assert_eq!((mistake.line, mistake.column), (Some(2), Some(14)));
         assert_eq!(mistake.to_string(), "Expected: an expression, found: FROM (line 2, column 14)");
         assert_eq!(located("nothing at Line: x, Column: y").line, None);
-    }
-
-    #[test]
-    fn planners_talk_is_reduced_to_one_line_in_the_words_of_adql() {
-        let talk = "Failed to coerce arguments. No function matches the given name and argument types \
-                    'adql_distance(Float64)'. You might need to add explicit type casts.\n\tCandidate functions:\n\tx";
-        assert_eq!(plain(talk), "no function takes these arguments: DISTANCE(Float64)");
-        assert_eq!(plain("first line:\nsecond"), "first line");
     }
 
     #[test]

@@ -9,13 +9,10 @@ use arrow_flight::{
         metadata::{SqlInfoData, SqlInfoDataBuilder},
     },
 };
-use jobs::{Jobs, Language, ServedTable};
+use jobs::{Jobs, Language, ServedTable, formats::plain::plain_schema};
 use tonic::Status;
 
-use crate::{
-    plain::plain_schema,
-    status::{status, unexpected},
-};
+use crate::status::{status, unexpected};
 
 /// The one catalogue of tables; SQL takes it as the first of three parts of a name.
 const CATALOG: &str = "almagest";

@@ -10,7 +10,6 @@
 
 mod about;
 mod linger;
-mod plain;
 mod request;
 mod service;
 mod statement;

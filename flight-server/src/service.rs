@@ -19,13 +19,15 @@ use arrow_flight::{
     sql::{Any, Command, ProstMessageExt, TicketStatementQuery},
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
-use jobs::{Answer, Jobs, QueryRequest};
+use jobs::{
+    Answer, Jobs, QueryRequest,
+    formats::plain::{plain_batch, plain_schema},
+};
 use prost::Message;
 use tonic::{Request, Response, Status, Streaming, async_trait, metadata::MetadataMap};
 
 use crate::{
     about,
-    plain::{plain_batch, plain_schema},
     statement::Statement,
     status::{status, unexpected},
 };

@@ -7,8 +7,8 @@ pub(crate) fn status(error: JobError) -> Status {
     let sentence = error.to_string();
     match error {
         JobError::Mistake(_) | JobError::Unwritable(_) => Status::invalid_argument(sentence),
-        JobError::TooLarge => Status::resource_exhausted(sentence),
-        JobError::Unavailable(_) => Status::unavailable(sentence),
+        JobError::TooLarge | JobError::Ended(_) => Status::resource_exhausted(sentence),
+        JobError::Unavailable(_) | JobError::Elsewhere(_) => Status::unavailable(sentence),
         JobError::Fault(_) => Status::internal(sentence),
     }
 }

@@ -18,9 +18,15 @@ pub enum JobError {
     /// The query is right, but it needs more memory than one query may have.
     #[error("The query needs more memory than it may have; select fewer columns, group by less, or sort fewer rows.")]
     TooLarge,
+    /// The query is right, but it read more, or took longer, than one query may; or somebody ended it.
+    #[error("{0}")]
+    Ended(String),
     /// The query is right, but its answer does not fit the format that was asked for.
     #[error("{0}")]
     Unwritable(String),
+    /// Another server, which was asked to answer, did not.
+    #[error("{0}")]
+    Elsewhere(String),
     /// The tables cannot be looked up at the moment.
     #[error(
         "The service cannot reach its tables at the moment; try again in a minute. If it stays so, tell the operators of fault {0}."
@@ -48,10 +54,13 @@ impl JobError {
 impl From<EngineError> for JobError {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::Mistake(mistake) => Self::Mistake(mistake),
+            EngineError::Mistake(mistake) | EngineError::UnknownTable { mistake, .. } => Self::Mistake(mistake),
             EngineError::TooLarge(why) => {
                 tracing::info!(why, "the query needs too much memory");
                 Self::TooLarge
+            }
+            EngineError::TooManyBytes { .. } | EngineError::DeadlineExceeded { .. } | EngineError::Cancelled => {
+                Self::Ended(error.to_string().replacen("the query", "The query", 1) + ".")
             }
             EngineError::Fault(_) => Self::fault("a query failed", &error),
         }

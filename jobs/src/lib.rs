@@ -19,6 +19,7 @@ mod id;
 mod reading;
 mod run;
 mod served;
+mod versions;
 
 #[cfg(test)]
 extern crate self as jobs; // by this name the house of the integration tests knows this crate
@@ -29,7 +30,7 @@ mod house;
 
 pub use answer::{Answer, AnswerRows};
 pub use catalogs::ColumnMeta;
-pub use engine::{Language, Mistake};
+pub use engine::{Estimate, Language, Mistake, Progress, QueryLimits};
 pub use error::JobError;
 pub use id::{FaultId, JobId};
 pub use run::{Jobs, QueryRequest};

@@ -9,7 +9,7 @@ use std::{
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use catalogs::{CatalogStore, Remote, TableName};
-use engine::{Engine, Language, Mistake, Query, QueryLimits, Rows};
+use engine::{Engine, EngineError, Estimate, Language, Progress, Query, QueryLimits, Rows};
 use futures::{Stream, StreamExt};
 use metadata::Metadata;
 use tracing::Instrument;
@@ -17,8 +17,8 @@ use tracing::Instrument;
 use crate::{
     Answer, JobError, JobId, ServedTable,
     answer::{AnswerRows, ColumnsOnly, RowSource},
-    reading::Held,
-    served::Shelf,
+    reading,
+    served::{Shelf, Tables},
 };
 
 /// A query that somebody asks for.
@@ -35,24 +35,47 @@ pub struct QueryRequest {
 /// Runs queries over the tables that are served.
 pub struct Jobs {
     engine: Engine,
-    shelf: Shelf,
+    tables: Tables,
+    default_schema: Option<String>,
+    limits: QueryLimits,
 }
 
 impl Jobs {
     /// Runs queries of `engine` over the tables that `metadata` lists and `store` holds; `remote` is how those are reached
     /// that lie with somebody else. `reader` tells this process from all others that read the same store.
     pub fn new(engine: Engine, metadata: Metadata, store: CatalogStore, remote: Remote, reader: String) -> Self {
-        Self { engine, shelf: Shelf::new(metadata, store, remote, reader) }
+        Self::of(engine, Tables::Published(Box::new(Shelf::new(metadata, store, remote, reader))))
+    }
+
+    /// Runs queries of `engine` over these tables and no others, whatever is published.
+    pub fn over(engine: Engine, tables: Vec<ServedTable>) -> Result<Self, JobError> {
+        Ok(Self::of(engine, Tables::given(tables)?))
+    }
+
+    fn of(engine: Engine, tables: Tables) -> Self {
+        Self { engine, tables, default_schema: None, limits: QueryLimits::default() }
+    }
+
+    /// Finds tables of this schema also by names without a schema.
+    pub fn with_default_schema(mut self, schema: Option<String>) -> Self {
+        self.default_schema = schema;
+        self
+    }
+
+    /// Holds every query to these limits; the number of rows is each request's own.
+    pub fn with_limits(mut self, limits: QueryLimits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Whether a query could be run now.
     pub async fn ready(&self) -> Result<(), JobError> {
-        self.shelf.generation().await.map(drop)
+        self.tables.ready().await
     }
 
     /// The tables that are served now, by name.
     pub async fn tables(&self) -> Result<Arc<[ServedTable]>, JobError> {
-        Ok(self.shelf.served().await?.tables)
+        Ok(self.tables.served().await?.tables)
     }
 
     /// Plans a query and begins to answer it. The rows are computed as they are read.
@@ -74,12 +97,21 @@ impl Jobs {
 
     /// The columns that a query will answer with. It is planned and not run.
     pub async fn columns(&self, language: Language, text: &str) -> Result<SchemaRef, JobError> {
-        Ok(self.plan(language, text, QueryLimits::default()).await?.0.schema())
+        Ok(self.plan(language, text, None).await?.0.schema())
+    }
+
+    /// How a query would be answered, in words.
+    pub async fn explain(&self, language: Language, text: &str) -> Result<String, JobError> {
+        Ok(self.plan(language, text, None).await?.0.explain().await?)
+    }
+
+    /// What a query will read and give, told without reading rows.
+    pub async fn estimate(&self, language: Language, text: &str) -> Result<Estimate, JobError> {
+        Ok(self.plan(language, text, None).await?.0.estimate().await?)
     }
 
     async fn begin(&self, id: JobId, request: QueryRequest, begun: Instant) -> Result<Answer, JobError> {
-        let limits = QueryLimits { max_rows: request.max_rows };
-        let (query, held) = self.plan(request.language, &request.text, limits).await?;
+        let (query, held) = self.plan(request.language, &request.text, request.max_rows).await?;
         let schema = query.schema();
         let source: Pin<Box<dyn RowSource>> = if request.max_rows == Some(0) {
             Box::pin(ColumnsOnly)
@@ -91,30 +123,33 @@ impl Jobs {
     }
 
     /// A query, and what keeps the files that it will read.
-    async fn plan(&self, language: Language, text: &str, limits: QueryLimits) -> Result<(Query, Arc<Held>), JobError> {
-        let served = self.shelf.served().await?;
-        match self.engine.plan(&served.set, language, text, limits).await.map_err(JobError::from) {
+    async fn plan(&self, language: Language, text: &str, max_rows: Option<u64>) -> Result<(Query, Held), JobError> {
+        let served = self.tables.served().await?;
+        let mut set = served.set.with_default_schema(self.default_schema.as_deref());
+        let opened = self.tables.versions(&engine::versions_named(language, text, &set)).await?;
+        for (name, number, snapshot) in opened.versions {
+            set = set.with_version(name, number, snapshot);
+        }
+        let limits = QueryLimits { max_rows, ..self.limits };
+        match self.engine.plan(&set, language, text, limits).await {
             // A table that cannot be opened is not an unknown one.
-            Err(JobError::Mistake(mistake)) => {
-                let missing = missing_table(&mistake);
+            Err(EngineError::UnknownTable { name, mistake }) => {
+                let missing = name.parse::<TableName>().ok();
                 let broken = served.broken.iter().find(|broken| Some(&broken.name) == missing.as_ref());
                 Err(broken.map_or(JobError::Mistake(mistake), |broken| JobError::Unavailable(broken.fault)))
             }
-            planned => Ok((planned?, served.held)),
+            planned => Ok((planned?, [served.held, opened.held])),
         }
     }
 }
 
-/// The table that a query names and the engine does not know: the word after "no table" in the engine's sentence.
-fn missing_table(mistake: &Mistake) -> Option<TableName> {
-    let (_, written) = mistake.message.split_once("no table ")?;
-    written.split_whitespace().next()?.trim_end_matches(['.', ';', ',', ':']).parse().ok()
-}
+/// What keeps the files of served tables, and of older versions that a query names.
+type Held = [Option<Arc<reading::Held>>; 2];
 
 /// The rows of the engine.
 struct Running {
     rows: Rows,
-    _held: Arc<Held>,
+    _held: Held,
 }
 
 impl Stream for Running {
@@ -128,5 +163,9 @@ impl Stream for Running {
 impl RowSource for Running {
     fn overflow(&self) -> bool {
         self.rows.overflow()
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        Some(self.rows.progress())
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     FaultId, JobError,
     error::logged,
     reading::{Held, Readings},
+    versions::{Opened, Versions},
 };
 
 /// How long a table that could not be opened is left alone: its store may be down, and each attempt may be slow and logs
@@ -45,8 +46,54 @@ pub(crate) struct Served {
     pub(crate) set: TableSet,
     /// Published, but not to be opened at the moment.
     pub(crate) broken: Arc<[Broken]>,
-    /// Keeps the files of these versions from being collected.
-    pub(crate) held: Arc<Held>,
+    /// Keeps the files of these versions from being collected; nobody collects what was given.
+    pub(crate) held: Option<Arc<Held>>,
+}
+
+/// Where the tables of a query come from.
+pub(crate) enum Tables {
+    /// What is published, now.
+    Published(Box<Shelf>),
+    /// These, for good.
+    Given(Served),
+}
+
+impl Tables {
+    /// Just these tables.
+    pub(crate) fn given(tables: Vec<ServedTable>) -> Result<Self, JobError> {
+        let set = TableSet::new(tables.iter().map(|table| (table.name.clone(), Arc::clone(&table.snapshot))))?;
+        Ok(Self::Given(Served { tables: tables.into(), set, broken: Arc::default(), held: None }))
+    }
+
+    /// Whether they could be looked up now.
+    pub(crate) async fn ready(&self) -> Result<(), JobError> {
+        match self {
+            Self::Published(shelf) => shelf.generation().await.map(drop),
+            Self::Given(_) => Ok(()),
+        }
+    }
+
+    /// The tables that are served now.
+    pub(crate) async fn served(&self) -> Result<Served, JobError> {
+        match self {
+            Self::Published(shelf) => shelf.served().await,
+            Self::Given(served) => Ok(served.clone()),
+        }
+    }
+
+    /// Versions that a query names, and what keeps their files meanwhile.
+    pub(crate) async fn versions(&self, named: &[(TableName, u64)]) -> Result<Opened, JobError> {
+        match self {
+            _ if named.is_empty() => Ok(Opened::default()),
+            Self::Published(shelf) => shelf.versions.open(shelf, named).await,
+            Self::Given(_) => {
+                let (name, number) = &named[0];
+                let sentence =
+                    format!("there is no version {number} of {name}: versions are kept of what is published");
+                Err(JobError::Mistake(engine::Mistake::new(sentence)))
+            }
+        }
+    }
 }
 
 /// A table that could not be opened.
@@ -68,17 +115,19 @@ impl Broken {
 
 /// Keeps the tables of the last generation open.
 pub(crate) struct Shelf {
-    metadata: Metadata,
-    store: CatalogStore,
-    remote: Remote,
-    readings: Readings,
+    pub(crate) metadata: Metadata,
+    pub(crate) store: CatalogStore,
+    pub(crate) remote: Remote,
+    pub(crate) readings: Readings,
+    versions: Versions,
     last: Mutex<Option<(i64, Served)>>,
 }
 
 impl Shelf {
     /// `reader` tells this process from all others that read the same store.
     pub(crate) fn new(metadata: Metadata, store: CatalogStore, remote: Remote, reader: String) -> Self {
-        Self { metadata, store, remote, readings: Readings::new(reader), last: Mutex::new(None) }
+        let (readings, versions) = (Readings::new(reader), Versions::default());
+        Self { metadata, store, remote, readings, versions, last: Mutex::new(None) }
     }
 
     /// The number of the generation, from the database.
@@ -145,8 +194,10 @@ impl Shelf {
                 }
             }
         }
-        let set = TableSet::new(tables.iter().map(|table| (table.name.clone(), Arc::clone(&table.snapshot))))?;
-        Ok(Served { tables: tables.into(), set, broken: broken.into(), held })
+        let numbered =
+            |table: &ServedTable| (table.name.clone(), u64::from(table.version), Arc::clone(&table.snapshot));
+        let set = TableSet::numbered(tables.iter().map(numbered))?;
+        Ok(Served { tables: tables.into(), set, broken: broken.into(), held: Some(held) })
     }
 }
 

@@ -11,6 +11,9 @@ use crate::vector::UnitVector;
 /// How near to the rim a chord between two unit vectors leaves open on which side it ends: fifty times what rounding does.
 const DOUBT: f64 = 1e-14;
 
+/// What is added to a longitude, in degrees, before it decides: a million times what rounding does.
+const SLACK: f64 = 1e-9;
+
 /// Every point within `radius` of `center`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cone {
@@ -47,11 +50,20 @@ impl Cone {
     pub fn tester(&self) -> ConeTest {
         let radius = Rad::from(self.radius).0 + ON_BOUNDARY.0;
         let rim = 2.0 * (radius.min(std::f64::consts::PI) / 2.0).sin();
+        let (lon, lat) = (self.center.lon.deg(), self.center.lat.deg());
+        // Seen from a pole that is not in it, a cone is at its widest twice the angle whose sine is sin r / cos lat.
+        let widest = match lat.abs() + self.radius.0 < 90.0 - SLACK {
+            true => ((radius + DOUBT).sin() / sin_cos(Deg(lat)).1).min(1.0).asin().to_degrees(),
+            false => 360.0,
+        };
         ConeTest {
             cone: *self,
             center: self.center.vector(),
-            highest: self.center.lat.deg() + self.radius.0 + 1e-12,
-            lowest: self.center.lat.deg() - self.radius.0 - 1e-12,
+            lon,
+            // The arc sine is blunt where the cone nearly touches a pole.
+            widest: if widest < 80.0 { widest + SLACK } else { 360.0 },
+            highest: lat + self.radius.0 + 1e-12,
+            lowest: lat - self.radius.0 - 1e-12,
             surely_within: (rim - DOUBT).max(0.0).powi(2),
             surely_beyond: (rim + DOUBT).powi(2),
         }
@@ -72,6 +84,9 @@ impl Cone {
 pub struct ConeTest {
     cone: Cone,
     center: UnitVector,
+    /// The longitude of the centre, and how far from it in degrees nothing is in the cone.
+    lon: f64,
+    widest: f64,
     /// Latitudes in degrees, beyond which nothing is in the cone.
     highest: f64,
     lowest: f64,
@@ -80,20 +95,41 @@ pub struct ConeTest {
     surely_beyond: f64,
 }
 
+/// Where a position lies of the rim of a cone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rim {
+    /// Nearer to the centre than the radius, whatever is rounded.
+    Within,
+    /// Farther, whatever is rounded.
+    Beyond,
+    /// So near to the rim that it must be asked exactly.
+    On(Position),
+}
+
 impl ConeTest {
     /// Whether the position lies in the cone or on its rim. `None` if the degrees are no position.
     pub fn contains_deg(&self, lon: f64, lat: f64) -> Option<bool> {
+        Some(match self.rim(lon, lat)? {
+            Rim::Within => true,
+            Rim::Beyond => false,
+            Rim::On(position) => self.cone.contains_position(position),
+        })
+    }
+
+    /// Where the position lies of the rim. `None` if the degrees are no position.
+    pub fn rim(&self, lon: f64, lat: f64) -> Option<Rim> {
         let position = Position::from_deg(lon, lat).ok()?;
-        if lat > self.highest || lat < self.lowest {
-            return Some(false);
+        let direct = (position.lon.deg() - self.lon).abs();
+        if lat > self.highest || lat < self.lowest || direct.min(360.0 - direct) > self.widest {
+            return Some(Rim::Beyond);
         }
         let chord2 = self.center.chord2(position.vector());
         Some(if chord2 < self.surely_within {
-            true
+            Rim::Within
         } else if chord2 > self.surely_beyond {
-            false
+            Rim::Beyond
         } else {
-            self.cone.contains_position(position)
+            Rim::On(position)
         })
     }
 }

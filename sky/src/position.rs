@@ -38,8 +38,11 @@ impl Lon {
     }
 
     fn wrapped(deg: f64) -> Lon {
+        if (0.0..360.0).contains(&deg) {
+            return Lon(Deg(deg + 0.0)); // -0 is written 0
+        }
         let turned = deg.rem_euclid(360.0);
-        // A tiny negative number rounds up to a full turn; and -0 is written 0.
+        // A tiny negative number rounds up to a full turn.
         Lon(Deg(if turned >= 360.0 || turned == 0.0 { 0.0 } else { turned }))
     }
 
@@ -118,7 +121,8 @@ impl Position {
 
     /// Whether `other` lies within `radius`, the rim included (to [`ON_BOUNDARY`]).
     ///
-    /// This is the one test behind a cone and behind an upper limit on a distance, so that both give the same rows.
+    /// This is the one test behind a cone. A distance that is compared with the radius as a number may say otherwise on the
+    /// rim itself, by the rounding of degrees.
     pub fn is_within(self, radius: Deg, other: Position) -> bool {
         let limit = Rad::from(radius).0 + ON_BOUNDARY.0;
         // Two parallels are nowhere closer than their difference in latitude: most of the sky is refused here.

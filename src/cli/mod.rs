@@ -6,6 +6,7 @@
 
 mod catalog;
 mod import;
+mod query;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use clap::{
 
 pub(crate) use catalog::{CatalogCommand, CheckArgs, DropArgs, GcArgs, ListArgs, ShowArgs, TableVersion, VersionsArgs};
 pub(crate) use import::{AttachArgs, BadRowsArg, DuplicatesArg, ImportArgs, PositionUnitArg, ReadingArgs};
+pub(crate) use query::{AnswerFormat, Language, OnTable, QueryArgs};
 
 /// Publishes astronomical catalogues: HEALPix-partitioned Parquet, queried in ADQL, served by TAP and Arrow Flight SQL.
 #[derive(Debug, Parser)]
@@ -66,9 +68,9 @@ pub(crate) enum Command {
     /// Publish a HATS catalogue of somebody else where it is, with no copy
     #[command(after_help = ATTACH_EXAMPLES)]
     Attach(AttachArgs),
-    /// Run one query here, without a server, and write its answer
-    #[command(after_help = QUERY_EXAMPLES)]
-    Query(QueryArgs),
+    /// Ask one query of the tables here, of files and catalogues anywhere, or of a server
+    #[command(after_help = query::EXAMPLES)]
+    Query(Box<QueryArgs>),
     /// Write a demo sky to a file, the same for the same seed
     #[command(after_help = GENERATE_EXAMPLES)]
     Generate(GenerateArgs),
@@ -98,50 +100,6 @@ pub(crate) struct QuickstartArgs {
     /// Make and import the sky, then end instead of serving it
     #[arg(long)]
     pub(crate) no_serve: bool,
-}
-
-/// `almagest query`
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("query").required(true).args(["text", "file"]))]
-pub(crate) struct QueryArgs {
-    /// The query
-    #[arg(value_name = "TEXT")]
-    pub(crate) text: Option<String>,
-    /// Read the query from a file, `-` for stdin
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) file: Option<PathBuf>,
-    /// The language of the query
-    #[arg(long, value_enum, default_value_t = Language::Adql)]
-    pub(crate) lang: Language,
-    /// The format of the answer
-    #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
-    pub(crate) format: AnswerFormat,
-    /// At most so many rows; without it, query.default_maxrec of the configuration
-    #[arg(long, value_name = "N", value_parser = rows)]
-    pub(crate) maxrec: Option<u64>,
-    /// Write the answer to a file instead of stdout
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) output: Option<PathBuf>,
-}
-
-/// The languages of a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Language {
-    /// ADQL 2.1, the language of the Virtual Observatory
-    Adql,
-    /// The engine's own SQL
-    Sql,
-}
-
-/// The formats of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum AnswerFormat {
-    /// Aligned columns for a person
-    Table,
-    /// Comma-separated values with a header line
-    Csv,
-    /// VOTable 1.4 (TABLEDATA)
-    Votable,
 }
 
 /// `almagest generate`
@@ -291,13 +249,6 @@ Examples:
   almagest attach --table demo.small https://data.example.org/hats/small_sky
 
 What the files do not tell of their columns is gathered once, which reads the end of every file.";
-
-const QUERY_EXAMPLES: &str = "\
-Examples:
-  almagest query 'SELECT COUNT(*) FROM survey.stars'
-  almagest query --format votable -o cone.vot \\
-    \"SELECT * FROM survey.stars WHERE 1=CONTAINS(POINT(ra, dec), CIRCLE(10.68, 41.27, 0.5))\"
-  almagest query -f long-query.adql --format csv --maxrec 100";
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:

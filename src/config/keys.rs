@@ -10,7 +10,7 @@ use super::{
     layers::Origin,
     places::{FlightUrl, HttpUrl, LocalFolder, MetadataUrl, Region, StoreUrl},
     schema::{Preset, configuration},
-    values::{ByteSize, LogFilter, LogFormat, Secret, Threads},
+    values::{ByteSize, LogFilter, LogFormat, SchemaName, Secret, Threads},
 };
 
 configuration! {
@@ -75,8 +75,21 @@ configuration! {
         max_maxrec: NonZeroU64 = Preset::Value("100_000_000");
         /// The memory that all running queries share; one that needs more spills to disk or is refused.
         memory: ByteSize = Preset::Value(r#""4GiB""#);
+        /// The memory of it that one query may have; without it, what the others leave.
+        memory_each: Option<ByteSize> = Preset::Unset { example: r#""1GiB""# };
+        /// The local folder for what does not fit in memory; without it, the system's for temporary files.
+        spill: Option<LocalFolder> = Preset::Unset { example: r#""/var/tmp""# };
+        /// The room that all running queries together may take there; one that needs more is ended.
+        spill_size: ByteSize = Preset::Value(r#""64GiB""#);
+        /// How long one query may take, from its beginning to its last row; without it, as long as it takes.
+        deadline: Option<Duration> = Preset::Unset { example: r#""1h""# };
+        /// How much of the files of catalogues one query may read; one that must read more is refused before it begins.
+        max_read: Option<ByteSize> = Preset::Unset { example: r#""1TiB""# };
         /// How many threads run queries; 0 is one for each core.
         threads: Threads = Preset::Value("0");
+        /// The schema whose tables may be named without it, also where another schema has a table of the same name. A name
+        /// that only one table has needs no schema anyway.
+        default_schema: Option<SchemaName> = Preset::Unset { example: r#""survey""# };
     }
 
     /// How files become catalogues.

@@ -27,7 +27,7 @@ pub(crate) use self::{
     layers::{Effective, Flag},
     places::StoreUrl,
     print::default_file,
-    values::{LogFormat, Threads, grouped_digits},
+    values::{ByteSize, LogFormat, Threads, grouped_digits, length_of_time},
 };
 
 /// The file that is read where nobody names another and this one exists.

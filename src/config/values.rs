@@ -5,6 +5,7 @@
 
 use std::{fmt, num::NonZeroU64, thread, time::Duration};
 
+use catalogs::TableName;
 use tracing_subscriber::EnvFilter;
 
 use super::layers::Given;
@@ -81,15 +82,7 @@ impl Setting for Duration {
     const ALLOWED: &'static str = r#"a length of time, such as "500ms", "30s", "5min" or "2h""#;
 
     fn read(given: &Given) -> Option<Self> {
-        let (number, unit) = number_and_unit(given.text()?)?;
-        let milliseconds = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "min" => 60_000,
-            "h" => 3_600_000,
-            _ => return None,
-        };
-        number.checked_mul(milliseconds).map(Self::from_millis)
+        length_of_time(given.text()?)
     }
 
     fn written(&self) -> Option<String> {
@@ -161,6 +154,30 @@ impl Setting for Threads {
 
     fn written(&self) -> Option<String> {
         Some(self.0.to_string())
+    }
+}
+
+/// The name of a schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SchemaName(String);
+
+impl SchemaName {
+    /// The name, in lower case.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for SchemaName {
+    const ALLOWED: &'static str = r#"a name of letters, digits and underscores, such as "survey""#;
+
+    fn read(given: &Given) -> Option<Self> {
+        let name: TableName = format!("{}.t", given.text()?).parse().ok()?;
+        Some(Self(name.schema().to_owned()))
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(quoted(&self.0))
     }
 }
 
@@ -264,6 +281,19 @@ pub(crate) fn grouped_digits(text: &str) -> Option<u64> {
     let has_only_digits = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '_');
     let grouping_is_inside = !text.starts_with('_') && !text.ends_with('_');
     (has_only_digits && grouping_is_inside).then(|| text.replace('_', "").parse().ok()).flatten()
+}
+
+/// The length of time in `text`: a number and a unit.
+pub(crate) fn length_of_time(text: &str) -> Option<Duration> {
+    let (number, unit) = number_and_unit(text)?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {

@@ -39,7 +39,10 @@ impl From<ParameterError> for Refusal {
 impl From<JobError> for Refusal {
     fn from(error: JobError) -> Self {
         let status = match error {
-            JobError::Mistake(_) | JobError::TooLarge | JobError::Unwritable(_) => StatusCode::BAD_REQUEST,
+            JobError::Mistake(_) | JobError::TooLarge | JobError::Ended(_) | JobError::Unwritable(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            JobError::Elsewhere(_) => StatusCode::BAD_GATEWAY,
             JobError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             JobError::Fault(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -45,9 +45,9 @@ fn a_child_table_lies_where_its_director_does_and_a_join_finds_all_its_rows() {
     home.almagest(&["catalog", "check", "t.visits"]);
     let files = |table| shown(&home, table)["files"].as_u64().unwrap();
     assert_eq!((files("t.stars"), files("t.visits")), (3, 3), "two of the stars are too close");
-    let joined = "SELECT s.star_id, COUNT(*) AS n, MIN(v.visit) AS first FROM t.stars AS s \
+    let joined = "SELECT s.star_id, COUNT(*) AS n, MIN(v.visit) AS earliest FROM t.stars AS s \
                   JOIN t.visits AS v ON s.star_id = v.star_id GROUP BY s.star_id ORDER BY s.star_id";
-    assert_eq!(home.csv(joined), "star_id,n,first\n1,100,0\n2,100,1\n3,100,2\n4,100,3\n");
+    assert_eq!(home.csv(joined), "star_id,n,earliest\n1,100,0\n2,100,1\n3,100,2\n4,100,3\n");
     let about = home.almagest(&["catalog", "show", "t.visits"]);
     assert!(about.contains("Child of t.stars by star_id = star_id"), "{about}");
 
@@ -118,8 +118,8 @@ fn units_arrive_from_ecsv_fits_and_votable_in_the_description_and_in_answers() {
         assert!(answer.contains("<TD>10.5</TD><TD>-20.25</TD><TD>12.5</TD>"), "{file}: {answer}");
     }
     // All three together are one table.
-    home.almagest(&["import", "--table", "t.all", "a.ecsv", "b.fits", "c.vot"]);
-    assert_eq!(home.csv("SELECT mag, COUNT(*) AS n FROM t.all GROUP BY mag"), "mag,n\n12.5,3\n");
+    home.almagest(&["import", "--table", "t.three", "a.ecsv", "b.fits", "c.vot"]);
+    assert_eq!(home.csv("SELECT mag, COUNT(*) AS n FROM t.three GROUP BY mag"), "mag,n\n12.5,3\n");
 }
 
 #[test]

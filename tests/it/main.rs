@@ -16,6 +16,7 @@ mod interruption;
 mod killed;
 mod map;
 mod postgres;
+mod query;
 mod quickstart;
 mod s3;
 mod s3_tables;

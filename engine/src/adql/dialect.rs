@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::dialect::Dialect;
+use datafusion::sql::sqlparser::{dialect::Dialect, keywords::Keyword};
 
 /// The dialect of ADQL 2.1. A leading underscore in a name is an extension: VizieR's columns need it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +33,13 @@ impl Dialect for AdqlDialect {
         true
     }
 
-    fn supports_boolean_literals(&self) -> bool {
-        false
+    /// A cast that cannot be read is not tried again as the call of a function, which would double the work at each level.
+    fn is_reserved_for_identifier(&self, word: Keyword) -> bool {
+        matches!(word, Keyword::CAST | Keyword::CASE | Keyword::EXTRACT | Keyword::TRIM | Keyword::SUBSTRING)
+            || matches!(word, Keyword::EXISTS | Keyword::INTERVAL | Keyword::POSITION | Keyword::NOT)
+    }
+
+    fn supports_filter_during_aggregation(&self) -> bool {
+        true
     }
 }

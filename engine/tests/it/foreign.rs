@@ -124,7 +124,11 @@ async fn house() -> House {
     let (snapshot, _) =
         foreign::attach(&store, "catalogs/demo/t/1", &name, &path, &options, Arc::new(|_, _| ())).await.unwrap();
     let tables = TableSet::new([(name, Arc::new(snapshot))]).unwrap();
-    House { _folder: folder, engine: Engine::new(EngineOptions { memory: 64 << 20, threads: 2 }).unwrap(), tables }
+    House {
+        _folder: folder,
+        engine: Engine::new(EngineOptions { memory: 64 << 20, threads: 2, ..EngineOptions::default() }).unwrap(),
+        tables,
+    }
 }
 
 /// The answer: values separated by blanks, rows by commas.
@@ -179,5 +183,46 @@ async fn nan_in_a_file_of_somebody_else_is_null_wherever_it_is_asked_for() {
         ("SELECT AVG(mag) AS a FROM demo.t WHERE id >= 50", "15.5"),
     ] {
         assert_eq!(answer(&house, query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_a_margin_finds_rows_whose_files_say_nothing_of_their_cells() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("margin");
+    let leaf = |partition: i64| root.join(format!("dataset/Norder=0/Dir=0/Npix={partition}.parquet"));
+    // Rows of a margin lie outside the pixel of their file. Of one file it is told where they are, of the other not.
+    let at = |lon: f64, lat: f64| sky::healpix::cell29(sky::Position::from_deg(lon, lat).unwrap()) as i64;
+    let rows = |id: i64, lon: f64, cells: Vec<Option<i64>>| -> Columns {
+        vec![
+            ("_healpix_29", Arc::new(Int64Array::from(cells)) as ArrayRef),
+            ("id", integers([id, id + 1])),
+            ("ra", floats([lon, lon])),
+            ("dec", floats([10.0, 10.5])),
+        ]
+    };
+    write(&leaf(0), rows(0, 45.0, vec![Some(at(45.0, 10.0)), Some(at(45.0, 10.5))]));
+    write(&leaf(8), rows(10, 200.0, vec![Some(at(200.0, 10.0)), None]));
+    fs::write(root.join("partition_info.csv"), "Norder,Npix\n0,0\n0,8\n").unwrap();
+    let told = "obs_collection=c\ndataproduct_type=margin\nhats_nrows=4\nhats_col_ra=ra\nhats_col_dec=dec\n";
+    fs::write(root.join("hats.properties"), format!("{told}hats_margin_threshold=10\nhats_primary_table_url=c\n"))
+        .unwrap();
+    let url = folder.path().join("home").display().to_string();
+    let store = CatalogStore::open(&StoreOptions { url, ..StoreOptions::default() }).unwrap();
+    let name: TableName = "demo.t".parse().unwrap();
+    let (path, options) = (root.display().to_string(), AttachOptions::default());
+    let attached = foreign::attach(&store, "catalogs/demo/t/1", &name, &path, &options, Arc::new(|_, _| ())).await;
+    let (snapshot, _) = attached.unwrap();
+    let engine = Engine::new(EngineOptions { memory: 64 << 20, threads: 2, ..EngineOptions::default() }).unwrap();
+    let house = House { _folder: folder, engine, tables: TableSet::new([(name, Arc::new(snapshot))]).unwrap() };
+    let near = |lon: f64| format!("adql_distance(ra, dec, CAST({lon} AS DOUBLE), CAST(10 AS DOUBLE)) < 1");
+    for (condition, found) in [
+        (near(200.0), "10, 11"),
+        (near(45.0), "0, 1"),
+        (near(100.0), ""),
+        (format!("{} OR {}", near(200.0), near(45.0)), "0, 1, 10, 11"),
+    ] {
+        let query = format!("SELECT id FROM demo.t WHERE {condition} ORDER BY id");
+        assert_eq!(answer(&house, &query).await, found, "{query}");
     }
 }

@@ -2,5 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may panic")]
 
+mod adql;
 mod foreign;
+mod functions;
+mod geometry;
+mod limits;
+mod pruning;
 mod queries;
+mod slt;

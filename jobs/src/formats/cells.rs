@@ -170,13 +170,13 @@ impl Cells {
                 _ = write!(out, "{:?}", clock.ok_or(NoText)?);
             }
             Self::Bytes(array) => array.value(row).iter().for_each(|byte| _ = write!(out, "{byte:02x}")),
-            Self::Array { .. } => return self.write_json(row, out),
+            Self::Array { .. } => return self.write_json(row, spelling, out),
         }
         Ok(())
     }
 
-    /// Writes a value as JSON: NULL as `null`, and numbers that JSON lacks by their usual names, bare.
-    pub(crate) fn write_json(&self, row: usize, out: &mut String) -> Result<(), NoText> {
+    /// Writes a value as JSON: NULL as `null`, and the numbers that JSON lacks as they are spelled here.
+    pub(crate) fn write_json(&self, row: usize, spelling: Spelling, out: &mut String) -> Result<(), NoText> {
         if self.is_null(row) {
             out.push_str("null");
             return Ok(());
@@ -188,7 +188,7 @@ impl Cells {
             }
             Self::Instant(..) | Self::Day(_) | Self::Clock(..) | Self::Bytes(_) => {
                 out.push('"');
-                self.write(row, PLAIN, out)?;
+                self.write(row, spelling, out)?;
                 out.push('"');
             }
             Self::Array { elements, ends, .. } => {
@@ -197,11 +197,11 @@ impl Cells {
                     if element > ends[row] {
                         out.push(',');
                     }
-                    elements.write_json(element, out)?;
+                    elements.write_json(element, spelling, out)?;
                 }
                 out.push(']');
             }
-            _ => self.write(row, PLAIN, out)?,
+            _ => self.write(row, spelling, out)?,
         }
         Ok(())
     }

@@ -7,8 +7,8 @@
 use arrow::datatypes::SchemaRef;
 
 use super::{
-    Unwritable, Writer,
     cells::{Cells, PLAIN},
+    text::{Unwritable, Writer},
 };
 
 pub(super) struct Csv {
@@ -23,7 +23,7 @@ impl Csv {
 }
 
 impl Writer for Csv {
-    fn head(&self, out: &mut String) {
+    fn head(&mut self, out: &mut String) {
         if self.header {
             for (column, field) in self.schema.fields().iter().enumerate() {
                 if column > 0 {
@@ -35,7 +35,7 @@ impl Writer for Csv {
         }
     }
 
-    fn row(&self, cells: &[Cells], row: usize, out: &mut String) -> Result<(), Unwritable> {
+    fn row(&mut self, cells: &[Cells], row: usize, out: &mut String) -> Result<(), Unwritable> {
         for (column, values) in cells.iter().enumerate() {
             if column > 0 {
                 out.push(',');
@@ -50,7 +50,7 @@ impl Writer for Csv {
                     Cells::Text(array) => push_field(array.value(row), out),
                     Cells::Array { .. } => {
                         let mut json = String::new();
-                        values.write_json(row, &mut json).map_err(unwritable)?;
+                        values.write_json(row, PLAIN, &mut json).map_err(unwritable)?;
                         push_field(&json, out);
                     }
                     _ => values.write(row, PLAIN, out).map_err(unwritable)?,
@@ -61,11 +61,7 @@ impl Writer for Csv {
         Ok(())
     }
 
-    fn tail(&self, _overflow: Option<u64>, _out: &mut String) {}
-
-    fn failure(&self, _sentence: &str, _out: &mut String) -> bool {
-        false
-    }
+    fn tail(&mut self, _overflow: Option<u64>, _out: &mut String) {}
 }
 
 fn push_field(text: &str, out: &mut String) {

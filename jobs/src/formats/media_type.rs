@@ -12,6 +12,16 @@ pub enum Format {
         /// Whether the first line has the names of the columns.
         header: bool,
     },
+    /// A JSON array of objects.
+    Json,
+    /// A JSON object a line.
+    NdJson,
+    /// Aligned columns for a person.
+    Table,
+    /// Parquet.
+    Parquet,
+    /// An Arrow IPC stream.
+    Arrow,
 }
 
 /// The media types that mean a VOTable.
@@ -28,7 +38,7 @@ pub enum VoTableType {
 
 /// Nobody here writes the format that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("The format {0:?} is not offered; ask for votable or csv.")]
+#[error("The format {0:?} is not offered; ask for votable, csv, json, ndjson, text, parquet or arrow.")]
 pub struct UnknownFormat(pub String);
 
 impl Format {
@@ -40,6 +50,11 @@ impl Format {
             Self::VoTable(VoTableType::TextXml) => "text/xml",
             Self::Csv { header: true } => "text/csv;charset=utf-8;header=present",
             Self::Csv { header: false } => "text/csv;charset=utf-8;header=absent",
+            Self::Json => "application/json",
+            Self::NdJson => "application/x-ndjson",
+            Self::Table => "text/plain;charset=utf-8",
+            Self::Parquet => "application/vnd.apache.parquet",
+            Self::Arrow => "application/vnd.apache.arrow.stream",
         }
     }
 }
@@ -64,6 +79,11 @@ impl FromStr for Format {
             "votable/td" => Self::VoTable(VoTableType::TableData),
             "text/xml" => Self::VoTable(VoTableType::TextXml),
             "csv" | "text/csv" => Self::Csv { header: true },
+            "json" | "application/json" => Self::Json,
+            "ndjson" | "application/x-ndjson" => Self::NdJson,
+            "text" | "text/plain" => Self::Table,
+            "parquet" | "application/vnd.apache.parquet" => Self::Parquet,
+            "arrow" | "application/vnd.apache.arrow.stream" => Self::Arrow,
             _ => return Err(unknown()),
         };
         for parameter in parts {
@@ -116,14 +136,20 @@ mod tests {
             "fits",
             "votable/b2",
             "application/x-votable+xml;serialization=BINARY2",
-            "application/json",
+            "text/html",
+            "json;header=present",
             "text/csv;header=maybe",
             "text/csv;header",
             "text/csv;charset=latin-1",
             "csv;serialization=tabledata",
         ] {
             let refusal = asked.parse::<Format>().unwrap_err().to_string();
-            assert_eq!(refusal, format!("The format {asked:?} is not offered; ask for votable or csv."));
+            assert_eq!(
+                refusal,
+                format!(
+                    "The format {asked:?} is not offered; ask for votable, csv, json, ndjson, text, parquet or arrow."
+                )
+            );
         }
     }
 }

@@ -1,4 +1,7 @@
-//! What the formats write, byte for byte.
+//! What the formats write, byte for byte; those for programs other than of the Virtual Observatory in [`others`].
+
+mod others;
+
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use arrow::{

@@ -13,9 +13,9 @@ use arrow::datatypes::{Field, SchemaRef};
 use catalogs::ColumnMeta;
 
 use super::{
-    Unwritable, Writer,
-    cells::{Cells, Spelling},
+    cells::{Cells, PLAIN, Spelling},
     kind::{Kind, Width},
+    text::{Unwritable, Writer},
     xml::{push_attribute, push_text},
 };
 
@@ -68,7 +68,7 @@ impl VoTable {
 }
 
 impl Writer for VoTable {
-    fn head(&self, out: &mut String) {
+    fn head(&mut self, out: &mut String) {
         out.push_str(OPENING);
         push_status(out, "OK", "");
         out.push_str("<INFO name=\"QUERY\" value=\"");
@@ -80,7 +80,7 @@ impl Writer for VoTable {
         out.push_str("<DATA>\n<TABLEDATA>\n");
     }
 
-    fn row(&self, cells: &[Cells], row: usize, out: &mut String) -> Result<(), Unwritable> {
+    fn row(&mut self, cells: &[Cells], row: usize, out: &mut String) -> Result<(), Unwritable> {
         out.push_str("<TR>");
         for (column, (cells, kind)) in cells.iter().zip(&self.types).enumerate() {
             if cells.is_null(row) {
@@ -95,7 +95,7 @@ impl Writer for VoTable {
         Ok(())
     }
 
-    fn tail(&self, overflow: Option<u64>, out: &mut String) {
+    fn tail(&mut self, overflow: Option<u64>, out: &mut String) {
         out.push_str("</TABLEDATA>\n</DATA>\n</TABLE>\n");
         if let Some(rows) = overflow {
             push_status(out, "OVERFLOW", &format!("The answer has more rows; it was cut after {rows} by MAXREC."));
@@ -103,7 +103,7 @@ impl Writer for VoTable {
         out.push_str(CLOSING);
     }
 
-    fn failure(&self, sentence: &str, out: &mut String) -> bool {
+    fn failure(&mut self, sentence: &str, out: &mut String) -> bool {
         out.push_str("</TABLEDATA>\n</DATA>\n</TABLE>\n");
         push_status(out, "ERROR", sentence);
         out.push_str(CLOSING);
@@ -239,7 +239,7 @@ fn push_cell(cells: &Cells, layout: Layout, row: usize, out: &mut String) -> Res
         (Layout::Scalar, Cells::Text(array)) => push_text(out, array.value(row)),
         (Layout::Json, _) => {
             let mut json = String::new();
-            cells.write_json(row, &mut json)?;
+            cells.write_json(row, PLAIN, &mut json)?;
             push_text(out, &json);
         }
         (Layout::Scalar, _) => push_number(cells, row, out)?,

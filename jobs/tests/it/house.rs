@@ -30,7 +30,7 @@ impl House {
         let metadata = Metadata::open(&format!("sqlite:{}/almagest.db", folder.path().display())).await.unwrap();
         let url = folder.path().join("catalogues").display().to_string();
         let store = CatalogStore::open(&StoreOptions { url, ..StoreOptions::default() }).unwrap();
-        let engine = Engine::new(EngineOptions { memory: 256 << 20, threads: 2 }).unwrap();
+        let engine = Engine::new(EngineOptions { memory: 256 << 20, threads: 2, ..EngineOptions::default() }).unwrap();
         let jobs = Arc::new(Jobs::new(engine, metadata.clone(), store.clone(), Remote::default(), "a test".into()));
         Self { folder, metadata, store, jobs }
     }

@@ -15,10 +15,11 @@ use crate::polygon::Polygon;
 use crate::shape::Shape;
 use crate::sky_box::SkyBox;
 
-/// How closely a coverage follows its shape: by the number of ranges it may have.
+/// How closely a coverage follows its shape: by the number of ranges it may have, and by the size of its cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Detail {
     max_ranges: usize,
+    finest: Order,
 }
 
 impl Detail {
@@ -27,7 +28,12 @@ impl Detail {
 
     /// At most `max_ranges` ranges; at least one and at most [`Detail::MOST`].
     pub fn at_most(max_ranges: usize) -> Self {
-        Self { max_ranges: max_ranges.clamp(1, Self::MOST) }
+        Self { max_ranges: max_ranges.clamp(1, Self::MOST), finest: Order::MAX }
+    }
+
+    /// The same, and no cell along a border finer than this order.
+    pub const fn no_finer_than(self, finest: Order) -> Self {
+        Self { finest, ..self }
     }
 
     /// The number of ranges allowed.
@@ -39,7 +45,7 @@ impl Detail {
 impl Default for Detail {
     /// 64 ranges: enough to exclude nine tenths of the cells around a cone, few enough to be walked for every page.
     fn default() -> Self {
-        Self { max_ranges: 64 }
+        Self { max_ranges: 64, finest: Order::MAX }
     }
 }
 
@@ -81,7 +87,7 @@ fn descend(region: &impl Region, detail: Detail) -> Coverage {
     // followed no longer than this.
     let most_border_cells = 16 * detail.max_ranges + 64;
     while level.runs <= detail.max_ranges && (1..=most_border_cells).contains(&level.border_cells) {
-        let Some(finer) = level.refine(region) else {
+        let Some(finer) = level.refine(region, detail.finest) else {
             break;
         };
         level = finer;
@@ -168,12 +174,13 @@ impl Level {
     }
 
     /// The level below: border cells replaced by their children. `None` at the finest order.
-    fn refine(&self, region: &impl Region) -> Option<Level> {
+    fn refine(&self, region: &impl Region, finest: Order) -> Option<Level> {
         let mut finer = Level::default();
         finer.pieces.reserve(2 * self.pieces.len());
         for piece in &self.pieces {
             match piece {
                 Piece::Inside { start, end } => finer.add_inside(*start, *end),
+                Piece::Border(cell) if cell.order() >= finest => return None,
                 Piece::Border(cell) => {
                     for child in cell.children()? {
                         finer.add(child, region);

@@ -1,0 +1,71 @@
+//! The words of ADQL: which are reserved, and which of them mean something to the parser.
+//!
+//! The parser knows the keywords of many dialects, and would stumble over a column called `sample` or `interval`. It is
+//! therefore told of these words only; all others reach it as plain names.
+
+/// The reserved words of ADQL 2.1. A column, a table or an alias may be called so only in double quotes.
+const RESERVED: &str = " ABSOLUTE ACTION ADD ALL ALLOCATE ALTER AND ANY ARE AS ASC ASSERTION AT AUTHORIZATION AVG BEGIN \
+    BETWEEN BIT BIT_LENGTH BOTH BY CASCADE CASCADED CASE CAST CATALOG CHAR CHARACTER CHARACTER_LENGTH CHAR_LENGTH CHECK \
+    CLOSE COALESCE COLLATE COLLATION COLUMN COMMIT CONNECT CONNECTION CONSTRAINT CONSTRAINTS CONTINUE CONVERT \
+    CORRESPONDING COUNT CREATE CROSS CURRENT CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER CURSOR DATE DAY \
+    DEALLOCATE DECIMAL DECLARE DEFAULT DEFERRABLE DEFERRED DELETE DESC DESCRIBE DESCRIPTOR DIAGNOSTICS DISCONNECT \
+    DISTINCT DOMAIN DOUBLE DROP ELSE END ESCAPE EXCEPT EXCEPTION EXEC EXECUTE EXISTS EXTERNAL EXTRACT FALSE FETCH FIRST \
+    FLOAT FOR FOREIGN FOUND FROM FULL GET GLOBAL GO GOTO GRANT GROUP HAVING HOUR IDENTITY IMMEDIATE IN INDICATOR \
+    INITIALLY INNER INPUT INSENSITIVE INSERT INT INTEGER INTERSECT INTERVAL INTO IS ISOLATION JOIN KEY LANGUAGE LAST \
+    LEADING LEFT LEVEL LIKE LOCAL LOWER MATCH MAX MIN MINUTE MODULE MONTH NAMES NATIONAL NATURAL NCHAR NEXT NO NOT NULL \
+    NULLIF NUMERIC OCTET_LENGTH OF ON ONLY OPEN OPTION OR ORDER OUTER OUTPUT OVERLAPS PAD PARTIAL POSITION PRECISION \
+    PREPARE PRESERVE PRIMARY PRIOR PRIVILEGES PROCEDURE PUBLIC READ REAL REFERENCES RELATIVE RESTRICT REVOKE RIGHT \
+    ROLLBACK ROWS SCHEMA SCROLL SECOND SECTION SELECT SESSION SESSION_USER SET SIZE SMALLINT SOME SPACE SQL SQLCODE \
+    SQLERROR SQLSTATE SUBSTRING SUM SYSTEM_USER TABLE TEMPORARY THEN TIME TIMESTAMP TIMEZONE_HOUR TIMEZONE_MINUTE TO \
+    TRAILING TRANSACTION TRANSLATE TRANSLATION TRIM TRUE UNION UNIQUE UNKNOWN UPDATE UPPER USAGE USER USING VALUE VALUES \
+    VARCHAR VARYING VIEW WHEN WHENEVER WHERE WITH WORK WRITE YEAR ZONE \
+    ABS ACOS AREA ASIN ATAN ATAN2 BIGINT BOX CEILING CENTROID CIRCLE CONTAINS COORD1 COORD2 COORDSYS COS COT DEGREES \
+    DISTANCE EXP FLOOR ILIKE IN_UNIT INTERSECTS LOG LOG10 MOD OFFSET PI POINT POLYGON POWER RADIANS RAND REGION ROUND SIN \
+    SQRT TAN TOP TRUNCATE ";
+
+/// What the parser reads as more than a name: the clauses of ADQL, its types, and what is accepted beyond the standard.
+const PARSED: &str = " SELECT ALL DISTINCT TOP FROM WHERE GROUP BY HAVING ORDER ASC DESC OFFSET LIMIT UNION EXCEPT \
+    INTERSECT WITH AS JOIN INNER LEFT RIGHT FULL OUTER NATURAL CROSS ON USING AND OR NOT IN BETWEEN LIKE ILIKE ESCAPE IS \
+    NULL EXISTS CASE WHEN THEN ELSE END CAST TRUE FALSE UNKNOWN NULLS FIRST LAST OVER PARTITION ROWS ROW RANGE UNBOUNDED \
+    PRECEDING FOLLOWING CURRENT FILTER WITHIN IGNORE RESPECT EXTRACT SUBSTRING TRIM POSITION LEADING TRAILING BOTH FOR \
+    INTERVAL TIMESTAMP DATE TIME SMALLINT INTEGER INT BIGINT REAL DOUBLE PRECISION CHAR CHARACTER VARCHAR VARYING FLOAT \
+    NUMERIC DECIMAL YEAR MONTH DAY HOUR MINUTE SECOND CURRENT_DATE CURRENT_TIMESTAMP INTO RECURSIVE FETCH NEXT ONLY \
+    VALUES SIMILAR TO ANY SOME ";
+
+fn listed(list: &str, word: &str) -> bool {
+    // No word of the lists is longer, and none has a space in it.
+    word.len() < 24 && !word.contains(' ') && list.contains(&format!(" {} ", word.to_ascii_uppercase()))
+}
+
+/// Whether a name is reserved by the standard.
+pub(super) fn is_reserved(word: &str) -> bool {
+    listed(RESERVED, word)
+}
+
+/// Whether the parser may take a word for more than a name.
+pub(super) fn is_parsed(word: &str) -> bool {
+    listed(PARSED, word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_reserved_in_any_case_and_only_as_a_whole() {
+        for word in ["size", "Distance", "OFFSET", "absolute", "truncate"] {
+            assert!(is_reserved(word), "{word}");
+        }
+        for word in ["ra", "limit", "siz", "ABSOLUTE ACTION", "", "sample", "epoch"] {
+            assert!(!is_reserved(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn functions_and_the_words_of_other_dialects_are_plain_names() {
+        for word in ["floor", "point", "sample", "array", "map", "convert", "pivot", "lateral", "window"] {
+            assert!(!is_parsed(word), "{word}");
+        }
+        assert!(is_parsed("select") && is_parsed("Limit"));
+    }
+}

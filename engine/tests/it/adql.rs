@@ -1,0 +1,140 @@
+//! ADQL by the book: the standard's queries and our own list plan, or are refused with the right sentence.
+
+use std::{path::Path, sync::Arc};
+
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, Field, Schema, TimeUnit},
+};
+use catalogs::{CatalogSnapshot, CatalogStore, StoreOptions, import};
+use engine::{Engine, EngineError, EngineOptions, Language, QueryLimits, TableSet};
+use formats::Batches;
+
+/// Queries that the standard's grammar does not have, and that are answered because people ask them.
+const BEYOND: [&str; 5] = [
+    "SELECT ra FROM demo.stars LIMIT 10",
+    "SELECT 1",
+    "SELECT ra % 2 FROM demo.stars",
+    "SELECT s.ra FROM demo.stars AS s CROSS JOIN demo.stars AS t",
+    "SELECT CASE WHEN ra > 1 THEN 1 ELSE 0 END FROM demo.stars",
+];
+
+/// Functions that the standard's list calls and that are not declared yet.
+const MISSING: [&str; 2] = ["IN_UNIT", "ivo_string_agg"];
+
+fn tables_of_the_list() -> Vec<(&'static str, Vec<Field>)> {
+    let field = |name: &str, kind: DataType| Field::new(name, kind, true);
+    let array = |item: DataType| DataType::List(Arc::new(Field::new_list_field(item, true)));
+    let with = |field: Field, key: &str, value: &str| field.with_metadata([(key.to_owned(), value.to_owned())].into());
+    let stars = vec![
+        field("source_id", DataType::Int64),
+        with(field("ra", DataType::Float64), "vo:unit", "deg"),
+        with(field("dec", DataType::Float64), "vo:unit", "deg"),
+        field("parallax", DataType::Float64),
+        field("phot_g_mean_mag", DataType::Float32),
+        field("RAJ2000", DataType::Float64),
+        field("B-V", DataType::Float32),
+        field("designation", DataType::Utf8),
+        field("flux", array(DataType::Float32)),
+        field("has_rv", DataType::Boolean),
+        field("obs_time", DataType::Timestamp(TimeUnit::Microsecond, None)),
+        field("size", DataType::Float32),
+        field("flags", DataType::Int32),
+        with(field("footprint", array(DataType::Float64)), "vo:xtype", "polygon"),
+    ];
+    let plates = vec![
+        field("plate", DataType::Int32),
+        field("source_id", DataType::Int64),
+        field("RA", DataType::Float64),
+        field("Ra", DataType::Int64),
+    ];
+    let columns = vec![field("table_name", DataType::Utf8), field("size", DataType::Int32)];
+    vec![("demo.stars", stars), ("demo.plates", plates), ("tap_schema.columns", columns)]
+}
+
+async fn snapshot(folder: &Path, name: &str, fields: Vec<Field>) -> Arc<CatalogSnapshot> {
+    let url = folder.join(name).display().to_string();
+    let store = CatalogStore::open(&StoreOptions { url, ..StoreOptions::default() }).unwrap();
+    let schema = Arc::new(Schema::new(fields));
+    let source = Batches::new("t", Arc::clone(&schema), vec![RecordBatch::new_empty(schema)]);
+    let plan = import::ImportPlan {
+        spill: folder.join("spill"),
+        position: import::PositionPlan::None,
+        ..import::ImportPlan::new(name.parse().unwrap(), Default::default())
+    };
+    Arc::new(import::run(&store, "t", vec![Box::new(source)], plan, Arc::new(|_| {})).await.unwrap().0)
+}
+
+async fn tables(folder: &Path) -> TableSet {
+    let mut tables = Vec::new();
+    for (name, fields) in tables_of_the_list() {
+        tables.push((name.parse().unwrap(), snapshot(folder, name, fields).await));
+    }
+    let stars: (catalogs::TableName, _) = tables[0].clone();
+    TableSet::new(tables).unwrap().with_version(stars.0, 2, stars.1)
+}
+
+async fn outcome(engine: &Engine, tables: &TableSet, text: &str) -> Result<(), String> {
+    match engine.plan(tables, Language::Adql, text, QueryLimits::default()).await {
+        Ok(_) => Ok(()),
+        Err(EngineError::Fault(fault)) => Err(format!("NOT THE AUTHOR'S MISTAKE: {fault}")),
+        Err(mistake) => Err(mistake.to_string()),
+    }
+}
+
+/// Lines of a list: what is said of a query, and the query.
+fn lines(list: &str) -> Vec<Vec<String>> {
+    let lines = list.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines.map(|line| line.split('\t').map(|part| part.replace("\\n", "\n")).collect()).collect()
+}
+
+#[tokio::test]
+async fn every_query_of_our_list_plans_or_is_refused_with_its_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = tables(folder.path()).await;
+    let engine = engine();
+    let mut wrong = Vec::new();
+    for line in lines(include_str!("adql/queries.tsv")) {
+        let [said, query, sentence] = line.as_slice() else { panic!("three columns: {line:?}") };
+        match (said.as_str(), outcome(&engine, &tables, query).await) {
+            ("plans", Ok(())) => {}
+            ("refused", Err(told)) if told.contains(sentence) && !told.contains("NOT THE AUTHOR") => {}
+            (_, outcome) => wrong.push(format!("{query}\n      {said} {sentence}\n      {outcome:?}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{} queries:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn the_standards_queries_plan_or_are_refused_as_they_should_be() {
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/standards/examples/adql-queries.tsv");
+    let Ok(list) = std::fs::read_to_string(&list) else {
+        println!("skipped: the list of queries is not beside the repository");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let tables = tables(folder.path()).await;
+    let engine = engine();
+    let (mut planned, mut refused, mut beyond, mut missing, mut wrong) = (0, 0, 0, 0, Vec::new());
+    for line in lines(&list) {
+        let [verdict, _, query] = line.as_slice() else { panic!("three columns: {line:?}") };
+        match (verdict.as_str(), outcome(&engine, &tables, query).await) {
+            ("valid" | "open", Ok(())) => planned += 1,
+            ("invalid", Ok(())) if BEYOND.contains(&query.as_str()) => beyond += 1,
+            ("valid", Err(told))
+                if MISSING.iter().any(|name| told.starts_with(&format!("there is no function {name}"))) =>
+            {
+                missing += 1;
+            }
+            ("invalid", Err(told)) if !told.contains("NOT THE AUTHOR") => refused += 1,
+            (_, outcome) => wrong.push(format!("{verdict} {query}\n      {outcome:?}")),
+        }
+    }
+    println!("{planned} plan, {refused} are refused, {beyond} go beyond the standard, {missing} miss a function");
+    assert!(wrong.is_empty(), "{} queries:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(beyond, BEYOND.len());
+}
+
+fn engine() -> Engine {
+    Engine::new(EngineOptions { memory: 256 << 20, threads: 2, ..EngineOptions::default() }).unwrap()
+}
