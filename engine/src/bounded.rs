@@ -159,13 +159,13 @@ impl Depth {
             }
             Place::And | Place::Or => self.here = (0, self.here.1 + 1),
             Place::Between | Place::Operator => self.here.0 += 1,
-            Place::Clause => self.here = (0, 0),
-            Place::Sets => {
-                self.here = (0, 0);
-                self.sets += 1;
-            }
+            Place::Clause | Place::Sets => self.here = (0, 0),
             Place::Dot => self.dots += 1,
             Place::Name | Place::Other => {}
+        }
+        // Counted wherever it stands: what must be a name behind AND is none to a parser that took AND for one.
+        if matches!(token, Token::Word(word) if Place::of_word(word.keyword) == Place::Sets) {
+            self.sets += 1;
         }
         // Two words that follow each other are not of one name.
         let is_word = matches!(token, Token::Word(_));
@@ -400,6 +400,7 @@ mod tests {
             ")".repeat(100_000),
             "[".repeat(100_000),
             vec!["SELECT a FROM t"; 5_000].join(" UNION ALL "),
+            format!("SELECT a FROM t {}", "UNION SELECT AND ".repeat(2_000)),
         ] {
             let refused = settled(chain.clone()).unwrap_err();
             let known = ["follow each other", "combines at most", "nested too deeply", "three dots", "xpected"];
