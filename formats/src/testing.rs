@@ -5,7 +5,7 @@ use std::{
     fmt,
     ops::Range,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -30,9 +30,9 @@ use crate::{Input, Places, SourceOptions, TableSource};
 pub(crate) enum Broken {
     /// Not at all.
     Never,
-    /// Each second answer ends after half of it, as if that were all.
+    /// Each second answer for a range, whoever else asks meanwhile, ends after half of it, as if that were all.
     ShortOnce,
-    /// Each second answer ends after half of it with an error.
+    /// The same, but with an error.
     ErrorOnce,
     /// Every answer ends after half of it, as if that were all.
     Always,
@@ -71,6 +71,8 @@ impl Net {
 pub(crate) struct Flaky {
     inner: InMemory,
     broken: Broken,
+    /// How often each end of a range was asked for: a range that is taken up again keeps its end.
+    turns: Mutex<HashMap<u64, u64>>,
     answers: AtomicU64,
     cuts: AtomicU64,
     sent: AtomicU64,
@@ -78,7 +80,7 @@ pub(crate) struct Flaky {
 
 impl Flaky {
     fn new(broken: Broken) -> Self {
-        Self { inner: InMemory::new(), broken, answers: 0.into(), cuts: 0.into(), sent: 0.into() }
+        Self { inner: InMemory::new(), broken, turns: Mutex::default(), answers: 0.into(), cuts: 0.into(), sent: 0.into() }
     }
 
     pub(crate) fn answers(&self) -> u64 {
@@ -93,8 +95,9 @@ impl Flaky {
         self.sent.load(Ordering::Relaxed)
     }
 
-    fn cut(&self, mut bytes: Bytes) -> Vec<Result<Bytes>> {
-        let turn = self.answers.fetch_add(1, Ordering::Relaxed);
+    fn cut(&self, mut bytes: Bytes, end: u64) -> Vec<Result<Bytes>> {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        let turn = *self.turns.lock().unwrap().entry(end).and_modify(|turn| *turn += 1).or_default();
         let broken = match self.broken {
             Broken::Never => false,
             Broken::ShortOnce | Broken::ErrorOnce => turn.is_multiple_of(2),
@@ -124,7 +127,7 @@ impl ObjectStore for Flaky {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let result = self.inner.get_opts(location, options).await?;
         let (meta, range, attributes) = (result.meta.clone(), result.range.clone(), result.attributes.clone());
-        let parts = self.cut(result.bytes().await?);
+        let parts = self.cut(result.bytes().await?, range.end);
         Ok(GetResult { payload: GetResultPayload::Stream(stream::iter(parts).boxed()), meta, range, attributes })
     }
 
