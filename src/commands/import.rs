@@ -64,7 +64,11 @@ async fn prepared(
     args: &ImportArgs,
 ) -> Result<Prepared, Failure> {
     let seen = match metadata {
-        Some(metadata) => expected_version(metadata, &args.table, args.replace || args.append || args.dry_run).await?,
+        // One that is gone on with may have ended.
+        Some(metadata) => {
+            let wanted = args.replace || args.append || args.dry_run || args.resume;
+            expected_version(metadata, &args.table, wanted).await?
+        }
         None => None,
     };
     let sources = opened(config, args).await?;
@@ -94,6 +98,13 @@ async fn make(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let name = &args.table;
+    if args.resume {
+        if has_ended(store, metadata, &plan, &sources).await? {
+            eprintln!("{name}: this import has ended and its rows are served; nothing was done");
+            return Ok(());
+        }
+        expected_version(metadata, name, args.replace || args.append).await?;
+    }
     let begin = match (args.resume, args.restart) {
         (true, _) => Begin::Resume,
         (_, true) => Begin::Restart,
@@ -109,6 +120,19 @@ async fn make(
         print(&serde_json::json!({ "table": name.to_string(), "version": version, "report": report }).to_string())?;
     }
     Ok(())
+}
+
+/// Whether the served version has the rows of this import already: it may have been killed after its last step.
+async fn has_ended(
+    store: &CatalogStore,
+    metadata: &Metadata,
+    plan: &ImportPlan,
+    sources: &[Box<dyn TableSource>],
+) -> Result<bool, Failure> {
+    match metadata.table(&plan.name).await? {
+        Some(served) => Ok(import::has_ended(store, &served.root, plan, sources).await?),
+        None => Ok(false),
+    }
 }
 
 /// The served version, which a new one may be published over only if `wanted`.

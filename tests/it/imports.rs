@@ -209,8 +209,37 @@ fn what_was_finished_outlives_a_command_with_other_options() {
     assert!(status == 0 && told.contains("resumed"), "{told}");
     home.almagest(&["catalog", "check", "t.stars"]);
 
-    let (status, _, told) = ended(&home, &[&import[..], &["--replace", "--resume"]].concat());
+    let other = [&import[..], &["--replace", "--resume", "--version-note", "another"]].concat();
+    let (status, _, told) = ended(&home, &other);
     assert!(status == 0 && told.contains("there is nothing to go on with; it begins anew"), "{told}");
+}
+
+/// Who was killed with the last step behind him does not know it.
+#[test]
+fn what_has_ended_is_not_done_again_by_going_on_with_it() {
+    let home = Home::on_a_local_folder();
+    for (seed, name) in [("1", "first.parquet"), ("2", "second.parquet")] {
+        home.almagest(&["generate", "stars", "--rows", "1_000", "--seed", seed, "--out", name]);
+    }
+    let rows = || {
+        let answer = home.almagest(&["query", "--format", "csv", "SELECT COUNT(*) AS n FROM t.stars"]);
+        answer.lines().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let first = ["import", "--table", "t.stars", "first.parquet"];
+    let append = ["import", "--table", "t.stars", "--append", "second.parquet"];
+    home.almagest(&first);
+    let (status, _, told) = ended(&home, &[&first[..], &["--resume"]].concat());
+    assert!(status == 0 && told.contains("this import has ended and its rows are served"), "{told}");
+    let (status, _, told) = ended(&home, &[&first[..], &["--resume", "--description", "other"]].concat());
+    assert!(status == 1 && told.contains("there is a table t.stars already"), "{told}");
+
+    home.almagest(&append);
+    assert_eq!(rows(), 2_000);
+    for again in [&append[..], &["import", "--table", "t.stars", "--append", "first.parquet"]] {
+        let (status, _, told) = ended(&home, &[again, &["--resume"]].concat());
+        assert_eq!(status, 0, "{told}");
+    }
+    assert_eq!(rows(), 3_000, "the second is there once; the first was never appended");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use formats::TableSource;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
 use sky::{Order, Pixel};
 
 use super::{ImportPlan, distribute::Tally, report_of, survey::Planned};
@@ -25,6 +26,7 @@ use crate::{
     CatalogError, CatalogStore, DataFile, Remote,
     layout::{DESCRIPTOR, JOURNAL},
     manifest, open,
+    snapshot::hexadecimal,
     statistics::{FileStatistics, decode, encode},
 };
 use arrow::datatypes::SchemaRef;
@@ -166,6 +168,36 @@ pub async fn unfinished(store: &CatalogStore, root: &str) -> Result<Option<Unfin
         partitions: decided.partitions.len(),
         rows: decided.rows.iter().sum(),
     }))
+}
+
+/// What tells an import from all others: its options as they were given, and what its sources hold.
+pub(super) fn identity(plan: &ImportPlan, sources: &[Box<dyn TableSource>]) -> String {
+    let sources = sources.iter().map(|source| (source.name().to_owned(), source.fingerprint()));
+    let named = format!("{} {:?}", plan.options(), sources.collect::<Vec<_>>());
+    hexadecimal(&Sha256::digest(named))
+}
+
+/// Whether an import has ended already, so that beginning it anew would add its rows a second time: whether the version
+/// in the folder `root` is what it made, or has grown from that by adding rows.
+pub async fn has_ended(
+    store: &CatalogStore,
+    root: &str,
+    plan: &ImportPlan,
+    sources: &[Box<dyn TableSource>],
+) -> Result<bool, CatalogError> {
+    let wanted = identity(plan, sources);
+    let mut next = Some(root.to_owned());
+    while let Some(root) = next.take() {
+        // An older version may have been collected.
+        if store.exists(&format!("{root}/{DESCRIPTOR}")).await? {
+            let report = report_of(&open(store, &root, &Remote::default()).await?).await?.unwrap_or_default();
+            if report.import == wanted {
+                return Ok(true);
+            }
+            next = report.base;
+        }
+    }
+    Ok(false)
 }
 
 /// What a resumed import finds.

@@ -49,7 +49,7 @@ use arrow::error::ArrowError;
 use formats::TableSource;
 use tokio::runtime::Handle;
 
-pub use journal::{Unfinished, unfinished};
+pub use journal::{Unfinished, has_ended, unfinished};
 pub use plan::{BadRowPolicy, DuplicatePolicy, ImportPlan, PositionPlan, PositionUnit, Sentinel, cast_type};
 pub use report::{ColumnReport, DirectorReport, ImportReport, MemberReport, PartitionsReport, SourceReport, report_of};
 
@@ -85,6 +85,7 @@ pub async fn run(
     mut plan: ImportPlan,
     progress: Listener,
 ) -> Result<(CatalogSnapshot, ImportReport), CatalogError> {
+    let identity = journal::identity(&plan, &sources);
     plan.settle();
     let mut found = None;
     if plan.resume {
@@ -104,7 +105,7 @@ pub async fn run(
     let started = Instant::now();
     let outcome = async {
         let begun = surveyor.decide(sources, found, root).await?;
-        steps::finish(&surveyor, root, begun, started).await
+        steps::finish(&surveyor, root, begun, identity, started).await
     }
     .await;
     if let Err(error) = &outcome

@@ -234,8 +234,14 @@ impl ImportPlan {
         }
     }
 
-    /// A hash of all options that the outcome depends on.
+    /// A hash of all options that the outcome depends on, and of the version that rows are added to.
     pub(super) fn digest(&self) -> String {
+        let base = self.base.as_ref().map(|base| (base.root(), base.id()));
+        hexadecimal(&Sha256::digest(format!("{} {base:?}", self.options())))
+    }
+
+    /// A hash of all options that the outcome depends on.
+    pub(super) fn options(&self) -> String {
         let position = match &self.position {
             PositionPlan::Like { director, director_name, director_key, key, own } => {
                 format!("like {director_name} {} {director_key:?} {key:?} {own:?}", director.id())
@@ -254,7 +260,7 @@ impl ImportPlan {
             (self.name.to_string(), &self.description, &self.note, position, &self.rename, &self.drop),
             (&self.cast, &self.sentinels, self.keep_nan, described, &self.id, &self.duplicates, self.bad_rows),
             (self.max_rows, self.min_order, self.max_order, &self.margins, &self.indexes),
-            self.base.as_ref().map(|base| (base.root().to_owned(), base.id().to_owned())),
+            self.base.is_some(),
             (&self.id_encodes, &self.elements),
         );
         hexadecimal(&Sha256::digest(format!("{options:?}")))

@@ -58,6 +58,12 @@ pub struct ImportReport {
     pub peak_memory: Option<u64>,
     /// Whether this is what remained of an import that was begun before.
     pub resumed: bool,
+    /// Which import this was: a hash of its options and sources, whatever version it added rows to.
+    #[serde(default)]
+    pub import: String,
+    /// The folder of the version that it added rows to.
+    #[serde(default)]
+    pub base: Option<String>,
 }
 
 /// A source.

@@ -335,6 +335,7 @@ pub(super) async fn finish(
     surveyor: &Surveyor<'_>,
     root: &str,
     begun: Begun,
+    identity: String,
     started: Instant,
 ) -> Result<(CatalogSnapshot, ImportReport), CatalogError> {
     let Begun { decision, tally } = begun;
@@ -412,6 +413,7 @@ pub(super) async fn finish(
     report.seconds = seconds_since(started);
     report.rows_per_second = (report.rows_read as f64 / started.elapsed().as_secs_f64()).round();
     report.peak_memory = report::peak_memory();
+    (report.import, report.base) = (identity, plan.base.as_ref().map(|base| base.root().to_owned()));
     let version =
         Version { store, root, table: &table, schema: &schema, style: &style, descriptor: &descriptor, files: &files };
     version.write_hats(plan).await?;
