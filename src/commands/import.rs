@@ -36,6 +36,10 @@ pub(crate) async fn run(config: Config, args: ImportArgs) -> Result<(), Failure>
             outcome = dry_run(&config, &args) => outcome,
         };
     }
+    if wiring::expect_data(&config).is_err() {
+        // Whoever mistypes the name of a file at the very first import is left no house.
+        sources::inputs(&args.sources, &wiring::remote(&config)).await?;
+    }
     let (store, metadata) = (wiring::store(&config)?, wiring::metadata(&config).await?);
     let reading = Reading::begin(&metadata).await?;
     let outcome = tokio::select! {

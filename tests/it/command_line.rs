@@ -164,6 +164,7 @@ fn the_exit_status_tells_success_from_failure_from_a_wrong_command_line() {
     let (status, stdout, stderr) = run(home.command().args(["import", "--table", "demo.t", "missing.parquet"]));
     assert_eq!((status, stdout.as_str()), (1, ""), "{stderr}");
     assert!(stderr.lines().last().is_some_and(|line| line.starts_with("almagest: ")), "{stderr}");
+    assert!(!home.path("store").exists(), "a mistyped first import makes no house");
     for arguments in [
         &[][..],
         &["telescope"],
