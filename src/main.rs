@@ -56,8 +56,12 @@ fn run(Cli { global, command }: Cli) -> Result<(), Failure> {
         Command::Serve => run_on(threads, commands::serve::run(config)),
         Command::Import(args) => run_on(threads, commands::import::run(config, *args)),
         Command::Attach(args) => run_on(threads, commands::attach::run(config, args)),
+        Command::Match(args) => run_on(threads, commands::pairing::run(config, args)),
         Command::Query(args) => run_on(threads, commands::query::run(config, *args)),
         Command::Catalog(command) => run_on(threads, commands::catalog::run(config, command)),
+        Command::User(command) => run_on(threads, commands::users::run(config, command)),
+        Command::Token(command) => run_on(threads, commands::users::run_token(config, command)),
+        Command::Group(command) => run_on(threads, commands::users::run_group(config, command)),
         Command::Generate(args) => commands::generate::run(args),
         Command::Config(_) => print(effective.to_string().as_bytes()),
         Command::Completions(_) => Ok(()), // Answered above, before any configuration was read.

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use catalogs::{CatalogStore, Remote, StoreOptions};
 use engine::{Engine, EngineOptions};
-use jobs::{Jobs, QueryLimits, ServedTable};
+use jobs::{Caller, Jobs, QueryLimits, ServedTable};
 use metadata::Metadata;
 
 use crate::{
-    config::{ByteSize, Config, StoreUrl},
+    config::{ByteSize, Config, MetadataPlace, StoreUrl},
     failure::Failure,
     process,
 };
@@ -17,8 +17,8 @@ use crate::{
 pub(crate) fn expect_data(config: &Config) -> Result<(), Failure> {
     let missing = match &config.store.url {
         StoreUrl::Folder(folder) if !folder.is_dir() => format!("data folder {}", folder.display()),
-        _ => match config.metadata_file()? {
-            file if !file.exists() => format!("metadata database {}", file.display()),
+        _ => match config.metadata_place()? {
+            MetadataPlace::File(file) if !file.exists() => format!("metadata database {}", file.display()),
             _ => return Ok(()),
         },
     };
@@ -66,14 +66,17 @@ pub(crate) fn remote(config: &Config) -> Remote {
 
 /// The metadata database.
 pub(crate) async fn metadata(config: &Config) -> Result<Metadata, Failure> {
-    Ok(Metadata::open(&format!("sqlite:{}", config.metadata_file()?.display())).await?)
+    Ok(match config.metadata_place()? {
+        MetadataPlace::File(path) => Metadata::open(&format!("sqlite:{}", path.display())).await?,
+        MetadataPlace::Server(url) => Metadata::open(url.reveal()).await?,
+    })
 }
 
-/// What runs queries over the tables that are published.
-pub(crate) async fn jobs(config: &Config) -> Result<Jobs, Failure> {
+/// What runs queries over the tables that are published, for somebody.
+pub(crate) async fn jobs(config: &Config, caller: Caller) -> Result<Jobs, Failure> {
     let (metadata, store) = (metadata(config).await?, store(config)?);
     let jobs = Jobs::new(engine(config)?, metadata, store, remote(config), process::name());
-    Ok(as_configured(config, jobs))
+    Ok(as_configured(config, jobs).asked_by(caller))
 }
 
 /// What runs queries over these tables.

@@ -3,7 +3,9 @@
 //!
 //! ```text
 //! cargo run --release -p catalogs --example open_100k [FILES] [COLUMNS]
+//! cargo run --release -p catalogs --example open_100k make FOLDER
 //! ```
+//! The second form only makes the version, in a folder that stays.
 //! The version is generated first; then this program starts itself again to open it, so that the memory told is that of
 //! opening alone.
 
@@ -19,8 +21,8 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use catalogs::{
-    CatalogStore, ColumnBounds, DataFile, Descriptor, FileStatistics, Kind, Position, Remote, StoreOptions, leaf_path,
-    manifest, statistics::StatisticsWriter,
+    CatalogStore, ColumnBounds, DataFile, Descriptor, FileStatistics, HealpixColumn, Kind, Position, Remote,
+    StoreOptions, leaf_path, manifest, statistics::StatisticsWriter,
 };
 use parquet::arrow::ArrowWriter;
 use sky::{Cone, Coverage, Deg, Pixel, coverage::Detail, healpix::Order};
@@ -36,6 +38,12 @@ async fn main() -> Outcome<()> {
         && command == "open"
     {
         return open(folder).await;
+    }
+    if let [command, folder] = &arguments[..]
+        && command == "make"
+    {
+        println!("{}", generate(folder.as_ref(), 100_000, 200).await?);
+        return Ok(());
     }
     let number = |at: usize, usual| arguments.get(at).map_or(Ok(usual), |text| text.parse());
     let (files, columns) = (number(0, 100_000)?, number(1, 200)?);
@@ -144,11 +152,12 @@ fn descriptor(rows: u64) -> Descriptor {
         description: None,
         note: None,
         position: Some(Position { ra: "ra".into(), dec: "dec".into(), slack_arcsec: 0.0 }),
-        healpix: None,
+        healpix: Some(HealpixColumn { column: "_healpix_29".into(), order: 29 }),
         sorted: true,
         id: None,
         id_encodes: None,
         director: None,
+        pairs: None,
         nan_is_null: true,
         margins: Vec::new(),
         indexes: Vec::new(),

@@ -50,6 +50,9 @@ pub struct Descriptor {
     /// The table whose partitions this one follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub director: Option<Director>,
+    /// The two tables whose rows its rows pair, if it is a match table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<Pairs>,
     /// Whether no floating column has a NaN: then what is missing is NULL, and statistics tell all.
     #[serde(default)]
     pub nan_is_null: bool,
@@ -142,6 +145,32 @@ pub struct Director {
     pub key: String,
     /// The column there that it names.
     pub id: String,
+}
+
+/// Each row names a row of one table and a row of another, and lies where the first of them does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pairs {
+    /// The table in whose order of the sky the pairs are kept.
+    pub left: Partner,
+    /// The other one.
+    pub right: Partner,
+}
+
+/// A table whose rows are paired.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Partner {
+    /// `schema.table`.
+    pub table: String,
+    /// Its version when the pairs were made.
+    pub version: u32,
+    /// The snapshot of that version: what is said here is true of it, and may not be of another one.
+    pub snapshot: String,
+    /// The column there that names each row once.
+    pub id: String,
+    /// The column here that holds such a name.
+    pub column: String,
+    /// How far a row there may be from the row here that names it, at most.
+    pub separation_arcsec: f64,
 }
 
 /// A margin of a table.
@@ -258,6 +287,7 @@ pub(crate) mod tests {
             id: None,
             id_encodes: None,
             director: None,
+            pairs: None,
             nan_is_null: true,
             margins: Vec::new(),
             indexes: Vec::new(),
@@ -269,6 +299,17 @@ pub(crate) mod tests {
         }
     }
 
+    fn partner(name: &str) -> Partner {
+        Partner {
+            table: format!("demo.{name}"),
+            version: 3,
+            snapshot: "0123abcd".into(),
+            id: "source_id".into(),
+            column: format!("id_{name}"),
+            separation_arcsec: 0.0,
+        }
+    }
+
     #[test]
     fn a_descriptor_is_read_as_it_was_written() {
         let full = Descriptor {
@@ -277,6 +318,7 @@ pub(crate) mod tests {
             healpix: Some(HealpixColumn { column: "_healpix_29".into(), order: 29 }),
             id_encodes: Some(IdEncodes { column: "id".into(), order: 12, shift: 35, slack_arcsec: 1.25 }),
             director: Some(Director { table: "demo.objects".into(), key: "objectId".into(), id: "id".into() }),
+            pairs: Some(Pairs { left: partner("a"), right: Partner { separation_arcsec: 1.5, ..partner("b") } }),
             margins: vec![MarginMember { folder: "stars_10arcsec".into(), arcsec: 10.0, rows: 5, files: 2 }],
             indexes: vec![IndexMember { folder: "stars_by_id".into(), column: "id".into(), rows: 3, files: 1 }],
             properties: [("bib_reference".to_owned(), "2026A&A...1".to_owned())].into(),

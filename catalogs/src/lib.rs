@@ -33,7 +33,9 @@ pub mod statistics;
 mod store;
 
 pub use columns::PositionColumns;
-pub use descriptor::{Descriptor, Director, HealpixColumn, IdEncodes, IndexMember, Kind, MarginMember, Position};
+pub use descriptor::{
+    Descriptor, Director, HealpixColumn, IdEncodes, IndexMember, Kind, MarginMember, Pairs, Partner, Position,
+};
 pub use encoded::IdCells;
 pub use error::CatalogError;
 pub use formats::ColumnMeta;

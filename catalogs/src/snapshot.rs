@@ -203,6 +203,16 @@ impl CatalogSnapshot {
         (0..self.0.unplaced).chain(placed.into_iter().map(|number| number + self.0.unplaced)).collect()
     }
 
+    /// The files of the index of a column, told by its manifest; none if it has no index. They lie where the data files do
+    /// ([`object_of`](Self::object_of)).
+    pub async fn index_files(&self, column: &str) -> Result<Vec<DataFile>, CatalogError> {
+        let Some(index) = self.descriptor().indexes.iter().find(|index| index.column == column) else {
+            return Ok(Vec::new());
+        };
+        let manifest = format!("{}/{}", self.root(), crate::layout::member_manifest(&index.folder));
+        crate::manifest::decode(self.home().get(&manifest).await?, self.root())
+    }
+
     /// The range of a column in each file, in the order of [`files`](Self::files); `None` where there is no such column
     /// or nothing was written about it. Read when it is asked for, and kept in a bounded cache.
     pub async fn statistics(&self, column: &str) -> Result<Option<Arc<ColumnStatistics>>, CatalogError> {

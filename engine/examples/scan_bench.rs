@@ -2,8 +2,11 @@
 //! and the median of its warm runs is told beside its first.
 //!
 //! ```text
-//! cargo run --release -p engine --example scan_bench FOLDER VERSION-FOLDER [QUERY-FILE] [--explain]
+//! cargo run --release -p engine --example scan_bench FOLDER VERSION-FOLDER [QUERY-FILE] [--explain] [--plan]
 //! ```
+//! With `--plan` queries are planned and not run, so that a version without data will do, as the example `open_100k` of
+//! `catalogs` makes one: `open_100k make FOLDER`, then `scan_bench FOLDER catalogs/demo/huge/0 --plan`.
+//!
 //! `VERSION-FOLDER` is the folder of a version below the folder of the store, and its table is called `demo.stars`. A
 //! query file has a query a line; without one, those are asked that users ask most.
 
@@ -17,6 +20,15 @@ use engine::{Engine, EngineOptions, Language, QueryLimits, TableSet};
 use futures::StreamExt;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// What is asked where nothing is read.
+const PLANNED: [&str; 5] = [
+    "SELECT * FROM demo.stars WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE(266.4, -29.0, 0.016667))",
+    "SELECT * FROM demo.stars WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE(180.0, 60.0, 1))",
+    "SELECT * FROM demo.stars WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE(180.0, 60.0, 10))",
+    "SELECT ra, dec FROM demo.stars WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE(56.75, 24.12, 1)) AND column_7 < 0.5",
+    "SELECT ra, dec FROM demo.stars WHERE column_9 > 24.9999",
+];
 
 const QUERIES: [&str; 14] = [
     "SELECT * FROM demo.stars WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE(266.4, -29.0, 0.016667))",
@@ -39,6 +51,7 @@ const QUERIES: [&str; 14] = [
 async fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let explain = arguments.iter().any(|argument| argument == "--explain");
+    let only_plan = arguments.iter().any(|argument| argument == "--plan");
     let mut plain = arguments.iter().filter(|argument| !argument.starts_with("--"));
     let (Some(folder), Some(root)) = (plain.next(), plain.next()) else { return Err("FOLDER VERSION-FOLDER".into()) };
     let text = plain.next().map(std::fs::read_to_string).transpose()?;
@@ -51,18 +64,19 @@ async fn main() -> Outcome<()> {
     let engine = Engine::new(EngineOptions { memory: 4 << 30, threads: 2, ..EngineOptions::default() })?;
     let queries: Vec<&str> = match &text {
         Some(text) => text.lines().filter(|line| !line.trim().is_empty()).collect(),
+        None if only_plan => PLANNED.to_vec(),
         None => QUERIES.to_vec(),
     };
     println!("milliseconds\n{:>9} {:>9} {:>9} {:>9} {:>9}  query", "first", "plan", "median", "least", "rows");
     for query in queries {
-        if let Err(error) = measure(&engine, &tables, query, explain).await {
+        if let Err(error) = measure(&engine, &tables, query, explain, only_plan).await {
             println!("{query}: {error}");
         }
     }
     Ok(())
 }
 
-async fn measure(engine: &Engine, tables: &TableSet, query: &str, explain: bool) -> Outcome<()> {
+async fn measure(engine: &Engine, tables: &TableSet, query: &str, explain: bool, only_plan: bool) -> Outcome<()> {
     let (mut plans, mut runs, mut rows) = (Vec::new(), Vec::new(), 0);
     let mut first = None;
     let begun = Instant::now();
@@ -73,10 +87,12 @@ async fn measure(engine: &Engine, tables: &TableSet, query: &str, explain: bool)
         if explain && first.is_none() {
             println!("{}", planned.plan_text());
         }
-        let mut stream = planned.run()?;
-        rows = 0;
-        while let Some(batch) = stream.next().await {
-            rows += batch?.num_rows();
+        if !only_plan {
+            let mut stream = planned.run()?;
+            rows = 0;
+            while let Some(batch) = stream.next().await {
+                rows += batch?.num_rows();
+            }
         }
         match first {
             None => first = Some(start.elapsed()),

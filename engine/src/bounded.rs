@@ -28,6 +28,9 @@ const DEPTH: usize = 300;
 /// How many SELECTs one text may combine by UNION, INTERSECT and EXCEPT.
 const SET_OPERATIONS: usize = 100;
 
+/// How many brackets may be open within each other: the parser reads the inner ones twice.
+const BRACKETS: usize = 10;
+
 /// How many parts a name may have: catalogue, schema, table, column, and two for parts of a value.
 const DOTS: usize = 5;
 
@@ -140,6 +143,7 @@ struct Depth {
     /// The depth of all that is open.
     below: usize,
     sets: usize,
+    brackets: usize,
     dots: usize,
     after_word: bool,
 }
@@ -162,6 +166,11 @@ impl Depth {
             Place::Clause | Place::Sets => self.here = (0, 0),
             Place::Dot => self.dots += 1,
             Place::Name | Place::Other => {}
+        }
+        match token {
+            Token::LBracket => self.brackets += 1,
+            Token::RBracket => self.brackets = self.brackets.saturating_sub(1),
+            _ => {}
         }
         // Counted wherever it stands: what must be a name behind AND is none to a parser that took AND for one.
         if matches!(token, Token::Word(word) if Place::of_word(word.keyword) == Place::Sets) {
@@ -189,6 +198,8 @@ impl Depth {
             Some(format!("a query combines at most {SET_OPERATIONS} others; ask in parts"))
         } else if self.below + self.cost() > DEPTH {
             Some("the query is nested too deeply".to_owned())
+        } else if self.brackets > BRACKETS {
+            Some(format!("the query is nested too deeply: more than {BRACKETS} brackets are open within each other"))
         } else if self.dots > DOTS {
             Some("a name has at most three dots, as in catalogue.schema.table.column".to_owned())
         } else {

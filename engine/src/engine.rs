@@ -145,7 +145,8 @@ async fn plan(
     };
     if explain {
         let physical = explain::answer(planned.explain(None).await?)?;
-        return Ok(Query::new(Planned { physical, ..planned }, watch, means, limits.max_rows));
+        let planned = Planned { schema: physical.schema(), physical, ..planned };
+        return Ok(Query::new(planned, watch, means, limits.max_rows));
     }
     if let Some(allowed) = limits.max_bytes_read {
         let estimate = planned.estimate(limits.max_rows).await?;

@@ -8,11 +8,12 @@ mod wording;
 use std::{fmt, time::Duration};
 
 use datafusion::{
-    common::{SchemaError, human_readable_size},
+    common::SchemaError,
     error::DataFusionError,
     sql::sqlparser::{parser::ParserError, tokenizer::Location},
 };
 
+use crate::size;
 use wording::plain;
 
 /// What a query's author did wrong.
@@ -181,7 +182,6 @@ impl From<DataFusionError> for EngineError {
 }
 
 fn too_many_bytes(needed: Option<u64>, allowed: u64) -> String {
-    let size = |bytes: u64| human_readable_size(bytes as usize);
     match needed {
         Some(needed) => format!(
             "the query would read {} of data, and it may read {}; restrict it to a part of the sky or to fewer columns",

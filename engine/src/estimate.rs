@@ -13,7 +13,10 @@ use datafusion::{
     },
 };
 
-use crate::table::{ScanEstimate, SnapshotTable};
+use crate::{
+    joins::{Nearest, Side, SkyJoinNode},
+    table::{ScanEstimate, SnapshotTable},
+};
 
 /// What a query will read and give.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,17 +126,10 @@ fn rows(plan: &LogicalPlan, scanned: &[Scanned]) -> (u64, u64) {
             let (left, right) = (of(&join.left), of(&join.right));
             let pairs = left.1.saturating_mul(right.1);
             match join.join_type {
-                JoinType::LeftSemi | JoinType::LeftAnti => (0, left.1),
-                JoinType::RightSemi | JoinType::RightAnti => (0, right.1),
-                JoinType::LeftMark => left,
-                JoinType::RightMark => right,
                 JoinType::Inner if join.on.is_empty() && join.filter.is_none() => {
                     (left.0.saturating_mul(right.0), pairs)
                 }
-                JoinType::Inner => (0, pairs),
-                JoinType::Left => (left.0, pairs.max(left.1)),
-                JoinType::Right => (right.0, pairs.max(right.1)),
-                JoinType::Full => (left.0.max(right.0), pairs.max(left.1.saturating_add(right.1))),
+                join_type => of_join(join_type, left, right, pairs),
             }
         }
         LogicalPlan::EmptyRelation(empty) => {
@@ -141,7 +137,35 @@ fn rows(plan: &LogicalPlan, scanned: &[Scanned]) -> (u64, u64) {
             (rows, rows)
         }
         LogicalPlan::Values(values) => (values.values.len() as u64, values.values.len() as u64),
-        _ => (0, u64::MAX),
+        other => match SkyJoinNode::of(other) {
+            Some(node) => {
+                let (left, right) = (of(&node.left), of(&node.right));
+                let pairs = match node.condition.nearest {
+                    Some(Nearest { mutual: true, .. }) => left.1.min(right.1),
+                    Some(Nearest { k, .. }) => left.1.saturating_mul(right.1.min(k as u64)),
+                    None => left.1.saturating_mul(right.1),
+                };
+                let (least, most) = of_join(node.join_type, left, right, pairs);
+                // All left rows may have the same nearest one, and the other right rows none.
+                let alone = node.condition.nearest.is_some() && node.keeps_all(Side::Right);
+                (least, if alone { most.max(pairs.saturating_add(right.1)) } else { most })
+            }
+            None => (0, u64::MAX),
+        },
+    }
+}
+
+/// The least and the most rows of a join on a condition, of inputs that have so many and of at most so many pairs.
+fn of_join(join_type: JoinType, left: (u64, u64), right: (u64, u64), pairs: u64) -> (u64, u64) {
+    match join_type {
+        JoinType::LeftSemi | JoinType::LeftAnti => (0, left.1),
+        JoinType::RightSemi | JoinType::RightAnti => (0, right.1),
+        JoinType::LeftMark => left,
+        JoinType::RightMark => right,
+        JoinType::Inner => (0, pairs),
+        JoinType::Left => (left.0, pairs.max(left.1)),
+        JoinType::Right => (right.0, pairs.max(right.1)),
+        JoinType::Full => (left.0.max(right.0), pairs.max(left.1.saturating_add(right.1))),
     }
 }
 

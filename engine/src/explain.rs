@@ -12,7 +12,7 @@ use datafusion::{
         datatypes::{DataType, Field, Schema},
     },
     common::{
-        Column, JoinType, human_readable_size,
+        Column, JoinType, ScalarValue,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     datasource::{memory::MemorySourceConfig, source_as_provider},
@@ -24,14 +24,18 @@ use datafusion::{
 use crate::{
     TableSet,
     estimate::{Estimate, Scanned},
+    joins::{self, Nearest, SkyJoinNode, Test},
+    rules::late_rows::LateRowsExec,
+    sizes::size as size_of,
     spoken::spoken,
-    table::{ScanEstimate, SnapshotTable},
+    table::{FoundBy, ScanEstimate, SnapshotTable},
 };
 
 /// The explanation of a plan, a fact a line.
 pub(crate) fn explain(
     plan: &LogicalPlan,
     tables: &TableSet,
+    physical: &Arc<dyn ExecutionPlan>,
     scanned: &[Scanned],
     estimate: &Estimate,
 ) -> Result<Vec<String>> {
@@ -44,6 +48,9 @@ pub(crate) fn explain(
         steps.extend(step(node));
         Ok(TreeNodeRecursion::Continue)
     })?;
+    if physical.exists(|node| Ok(node.is::<LateRowsExec>()))? {
+        lines.push("What orders is read first, the other columns only where they hold rows of the answer.".to_owned());
+    }
     lines.extend(steps.into_iter().rev()); // a plan names first what it does last
     let (least, most) = estimate.rows;
     lines.push(match most {
@@ -51,7 +58,7 @@ pub(crate) fn explain(
         _ if least == most => format!("The answer has {}.", rows(least)),
         _ => format!("The answer has between {} and {}.", grouped(least), rows(most)),
     });
-    let size = human_readable_size(estimate.bytes as usize);
+    let size = size_of(estimate.bytes);
     lines.push(match (estimate.bytes, estimate.stops_early) {
         (0, _) => "No rows are read: what is asked is known from the metadata, or there is nothing to read.".to_owned(),
         (_, true) => format!("At most {size} are read; less where enough rows are found before."),
@@ -80,7 +87,7 @@ fn table(scanned: &Scanned, tables: &TableSet, lines: &mut Vec<String>) -> Resul
     files(snapshot, estimate, lines);
     if estimate.row_groups_total > 0 {
         let (groups, of) = (estimate.row_groups as u64, counted(estimate.row_groups_total as u64, "row group"));
-        let size = human_readable_size(estimate.bytes as usize);
+        let size = size_of(estimate.bytes);
         lines.push(format!("  In them {} of {of} {} read, {size} in all.", grouped(groups), are(groups)));
     }
     for filter in &scan.filters {
@@ -109,14 +116,36 @@ fn files(snapshot: &CatalogSnapshot, estimate: &ScanEstimate, lines: &mut Vec<St
         (false, Some(_)) => "  No condition restricts it to a part of the sky.".to_owned(),
         (false, None) => "  It has no positions, so no place in the sky leaves files out.".to_owned(),
     });
+    lines.extend(estimate.ways.iter().filter_map(|(column, way)| found_by(column, *way, estimate)));
     for sentence in &estimate.unused {
         lines.push(format!("  This condition on the sky leaves nothing out: {sentence}."));
     }
     if !estimate.by_columns.is_empty() {
         let by = estimate.by_columns.join(", ");
-        lines
-            .push(format!("  By the least and greatest {by} in each, {} of {after_sky} may hold rows.", grouped(kept)));
+        let of = grouped(estimate.files_after_index as u64);
+        lines.push(format!("  By the least and greatest {by} in each, {} of {of} may hold rows.", grouped(kept)));
     }
+}
+
+/// What tells where the values are that a column is asked for.
+fn found_by(column: &str, way: FoundBy, estimate: &ScanEstimate) -> Option<String> {
+    Some(match way {
+        FoundBy::Cells => format!("  {column} begins with a cell of the sky, which tells where its values are."),
+        FoundBy::Index => {
+            let (left, of) = (estimate.files_after_index as u64, estimate.files_after_sky as u64);
+            format!("  By the index of {column}, {} of {} may hold rows.", grouped(left), grouped(of))
+        }
+        FoundBy::Unused => {
+            format!("  The index of {column} is not looked up: so many values are in nearly every file.")
+        }
+        FoundBy::Statistics { .. } if estimate.blooms.contains(column) => {
+            format!("  By the bloom filters of {column}, row groups are left out when they are read.")
+        }
+        FoundBy::Statistics { values } if values > 1 => {
+            format!("  Nothing but the least and greatest {column} tells where these values are.")
+        }
+        FoundBy::Statistics { .. } => return None,
+    })
 }
 
 /// What a node does with rows, if that is worth a word.
@@ -141,19 +170,57 @@ fn step(node: &LogicalPlan) -> Option<String> {
         LogicalPlan::Union(union) => format!("The rows of {} parts are put together.", union.inputs.len()),
         LogicalPlan::Unnest(_) => "Arrays become a row for each element.".to_owned(),
         LogicalPlan::RecursiveQuery(_) => "Repeated until nothing new is found.".to_owned(),
-        _ => return None,
+        other => sky_join_step(SkyJoinNode::of(other)?),
     })
 }
 
-fn join_step(join: &Join) -> String {
-    let kind = match join.join_type {
+/// How rows with and without a partner are given.
+fn kind_of(join_type: JoinType) -> &'static str {
+    match join_type {
         JoinType::Inner => "",
         JoinType::Left | JoinType::Right | JoinType::Full => ", also rows without a partner",
         JoinType::LeftSemi | JoinType::RightSemi => ", to keep rows that have a partner",
         JoinType::LeftAnti | JoinType::RightAnti => ", to keep rows that have none",
         JoinType::LeftMark | JoinType::RightMark => ", to mark rows that have a partner",
+    }
+}
+
+fn sky_join_step(join: &SkyJoinNode) -> String {
+    let condition = &join.condition;
+    let radius = match (&condition.radius, condition.radius_of) {
+        (Expr::Literal(ScalarValue::Float64(Some(degrees)), _), None) => angle(*degrees),
+        (radius, _) => format!("{} degrees", of_tables(radius)),
     };
-    match (join.on.is_empty(), &join.filter) {
+    let near = match (condition.nearest, condition.test) {
+        (Some(Nearest { mutual: true, .. }), _) => format!("each other's nearest, within {radius}"),
+        (Some(Nearest { k: 1, .. }), _) => format!("the nearest within {radius}"),
+        (Some(Nearest { k, .. }), _) => format!("the {k} nearest within {radius}"),
+        (None, Test::Closer) => format!("closer than {radius}"),
+        (None, _) => format!("within {radius}"),
+    };
+    let kind = kind_of(join.join_type);
+    let filter = join.filter.as_ref().map_or_else(String::new, |filter| format!(", where {}", of_tables(filter)));
+    format!(
+        "Joined by position: {near}{filter}{kind}; the side with fewer rows is held in memory, and what does not fit there \
+         goes to disk by parts of the sky."
+    )
+}
+
+/// An angle in the unit that suits its size.
+fn angle(degrees: f64) -> String {
+    let (number, unit) = if degrees.abs() < 0.1 { (degrees * 3600.0, "arcsec") } else { (degrees, "degrees") };
+    let digits = format!("{number:.6}");
+    match digits.trim_end_matches('0').trim_end_matches('.') {
+        "0" if number != 0.0 => format!("{number:e} {unit}"),
+        "" => format!("0 {unit}"),
+        digits => format!("{digits} {unit}"),
+    }
+}
+
+fn join_step(join: &Join) -> String {
+    let kind = kind_of(join.join_type);
+    let why_not = joins::why_not(join).map_or_else(String::new, |why| format!(" Not by position: {why}."));
+    let how = match (join.on.is_empty(), &join.filter) {
         (false, _) => {
             let pair = |(left, right): &(Expr, Expr)| format!("{} = {}", of_tables(left), of_tables(right));
             let on: Vec<String> = join.on.iter().map(pair).chain(join.filter.iter().map(of_tables)).collect();
@@ -163,7 +230,8 @@ fn join_step(join: &Join) -> String {
             format!("Joined by trying each pair of rows: {}{kind}; one side is held in memory.", of_tables(filter))
         }
         (true, None) => format!("Joined, each row with each{kind}; one side is held in memory."),
-    }
+    };
+    how + &why_not
 }
 
 /// An expression whose columns are said with the tables that they are of.

@@ -6,8 +6,9 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use datafusion::{
+    arrow::datatypes::SchemaRef,
     common::{TableReference, tree_node::TreeNode},
-    datasource::source::DataSourceExec,
+    datasource::{physical_plan::FileScanConfig, source::DataSourceExec},
     execution::{SessionState, TaskContext, context::SQLOptions},
     logical_expr::{LogicalPlan, LogicalPlanBuilder},
     physical_plan::ExecutionPlan,
@@ -18,7 +19,7 @@ use datafusion::{
 };
 
 use crate::{
-    EngineError, Estimate, Language, Mistake, TableSet, adql, bounded,
+    EngineError, Estimate, Language, Mistake, TableSet, adql, bounded, culprit,
     estimate::{self, Scanned},
     explain,
     limits::watch::checkpoint,
@@ -30,9 +31,14 @@ use crate::{
 /// memory, though, which a larger sort must not: that one spills, and [`Rows`](crate::Rows) cuts its answer.
 const ROWS_WORTH_A_LIMIT: u64 = 100_000;
 
+/// Texts of so many bytes are planned again to find the place of a mistake.
+const SHORT: usize = 16 << 10;
+
 /// A plan, ready to run.
 #[derive(Debug)]
 pub(crate) struct Planned {
+    /// The columns of the answer, as whoever reads it is told of them.
+    pub(crate) schema: SchemaRef,
     /// What is asked, optimized.
     pub(crate) logical: LogicalPlan,
     /// How it is computed.
@@ -57,13 +63,14 @@ impl Planned {
     pub(crate) async fn explain(&self, max_rows: Option<u64>) -> Result<Vec<String>, EngineError> {
         let scanned = self.scanned().await?;
         let estimate = estimate::estimate(&self.logical, &scanned, max_rows);
-        Ok(explain::explain(&self.logical, &self.tables, &scanned, &estimate)?)
+        Ok(explain::explain(&self.logical, &self.tables, &self.physical, &scanned, &estimate)?)
     }
 
     /// Its scans. A plan that is answered from the metadata has none left, and opens no file.
     async fn scanned(&self) -> Result<Vec<Scanned>, EngineError> {
         let mut scanned = estimate::scans(&self.logical, &self.session).await?;
-        if !self.physical.exists(|node| Ok(node.is::<DataSourceExec>()))? {
+        let reads = |scan: &DataSourceExec| scan.data_source().is::<FileScanConfig>(); // the others have their rows
+        if !self.physical.exists(|node| Ok(node.downcast_ref::<DataSourceExec>().is_some_and(reads)))? {
             scanned.iter_mut().for_each(|scanned| scanned.estimate.opens_nothing());
         }
         Ok(scanned)
@@ -73,9 +80,24 @@ impl Planned {
 /// What a text asks for.
 pub(crate) enum Question {
     /// Rows.
-    Answer(Statement),
+    Answer(Asked),
     /// How the rows would be computed.
-    Explanation(Statement),
+    Explanation(Asked),
+}
+
+/// A query, read.
+pub(crate) struct Asked {
+    statement: Statement,
+    /// What the columns of the answer are called, if that is told apart from the plan.
+    names: Option<Vec<String>>,
+    /// Whether it is worth looking for the place of a mistake.
+    short: bool,
+}
+
+impl From<Statement> for Asked {
+    fn from(statement: Statement) -> Self {
+        Self { statement, names: None, short: false }
+    }
 }
 
 /// Reads a text, and looks up the tables that it names.
@@ -85,9 +107,12 @@ pub(crate) fn question(
     language: Language,
     text: &str,
 ) -> Result<Question, EngineError> {
-    let statement = match language {
-        Language::Adql => Statement::Statement(Box::new(adql::parse(text, tables)?)),
-        Language::Sql => parse_sql(text)?,
+    let (statement, names) = match language {
+        Language::Adql => {
+            let adql::Parsed { statement, names } = adql::parse(text, tables)?;
+            (Statement::Statement(Box::new(statement)), Some(names))
+        }
+        Language::Sql => (parse_sql(text)?, None),
     };
     checkpoint(session.config_options())?; // parsing neither waits nor asks
     let (statement, explain) = match statement {
@@ -101,21 +126,47 @@ pub(crate) fn question(
     for reference in session.resolve_table_references(&statement)? {
         check_exists(tables, &reference, &statement)?;
     }
-    Ok(if explain { Question::Explanation(statement) } else { Question::Answer(statement) })
+    let asked = Asked { statement, names, short: text.len() <= SHORT };
+    Ok(if explain { Question::Explanation(asked) } else { Question::Answer(asked) })
 }
 
-/// Plans a statement whose answer may have so many rows.
+/// Plans a query whose answer may have so many rows. A mistake that the planner finds without its place is given one.
 pub(crate) async fn plan(
     session: SessionState,
     tables: TableSet,
+    asked: Asked,
+    max_rows: Option<u64>,
+) -> Result<Planned, EngineError> {
+    let Asked { statement, names, short } = asked;
+    let names = names.as_deref();
+    let kept = short.then(|| statement.clone());
+    match (attempt(session.clone(), tables.clone(), statement, names, max_rows).await, kept) {
+        (Err(EngineError::Mistake(mistake)), Some(statement)) if mistake.line.is_none() => {
+            let planned = |statement| {
+                let attempt = attempt(session.clone(), tables.clone(), statement, names, max_rows);
+                async { attempt.await.map(drop) }
+            };
+            Err(culprit::placed(mistake, &statement, names.map_or(0, <[String]>::len), planned).await.into())
+        }
+        (planned, _) => planned,
+    }
+}
+
+async fn attempt(
+    session: SessionState,
+    tables: TableSet,
     statement: Statement,
+    names: Option<&[String]>,
     max_rows: Option<u64>,
 ) -> Result<Planned, EngineError> {
     let plan = session.statement_to_plan(statement).await?;
     checkpoint(session.config_options())?;
+    if plan.schema().fields().len() > adql::COLUMNS {
+        return Err(Mistake::new(adql::too_many_columns()).into());
+    }
     let only_questions = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     only_questions.verify_plan(&plan)?;
-    let plan = outcome::finish(plan)?;
+    let (plan, answers) = outcome::finish(plan, names)?;
     let plan = match max_rows.filter(|rows| *rows < ROWS_WORTH_A_LIMIT) {
         // One row more than may be given tells whether there is more.
         Some(rows) => LogicalPlanBuilder::from(plan).limit(0, Some(rows as usize + 1))?.build()?,
@@ -125,7 +176,8 @@ pub(crate) async fn plan(
     let logical = session.optimize(&plan)?;
     let planned = session.query_planner().create_physical_plan(&logical, &session).await;
     let physical = planned.map_err(EngineError::not_the_authors)?;
-    Ok(Planned { logical, physical, session, tables })
+    let schema = answers.schema(&physical.schema());
+    Ok(Planned { schema, logical, physical, session, tables })
 }
 
 /// Parses SQL, within the same bounds as ADQL.

@@ -11,7 +11,10 @@
 use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use datafusion::{
-    arrow::datatypes::SchemaRef,
+    arrow::{
+        array::{RecordBatch, RecordBatchOptions},
+        datatypes::SchemaRef,
+    },
     error::DataFusionError,
     physical_plan::{displayable, execute_stream},
 };
@@ -49,7 +52,7 @@ impl Query {
 
     /// The columns of the answer.
     pub fn schema(&self) -> SchemaRef {
-        self.planned.physical.schema()
+        SchemaRef::clone(&self.planned.schema)
     }
 
     /// The physical plan in DataFusion's words, for those who work on the engine.
@@ -73,7 +76,7 @@ impl Query {
     /// Starts the query. It runs as fast as the rows are taken.
     pub fn run(self) -> Result<Rows, EngineError> {
         let Self { planned, watch, means, max_rows } = self;
-        let schema = planned.physical.schema();
+        let schema = SchemaRef::clone(&planned.schema);
         let (sender, messages) = mpsc::channel(AHEAD);
         let tally = Tally::of(&planned.physical, Arc::clone(&watch));
         let ended = watch.ended(means.cpu());
@@ -109,16 +112,25 @@ async fn produce(
     sender: &mpsc::Sender<Message>,
 ) -> Result<(), EngineError> {
     let context = planned.context();
+    let schema = SchemaRef::clone(&planned.schema);
     let running = tally.until_dropped(Arc::clone(&planned.physical));
     drop(planned);
     let mut batches = execute_stream(running.plan(), context)?;
     while let Some(batch) = batches.next().await {
+        let batch = batch.and_then(|batch| told(batch, &schema));
         let batch = batch.map_err(|error| watch.explain(error.into()))?;
         if sender.send(Message::Rows(batch)).await.is_err() {
             break;
         }
     }
     Ok(())
+}
+
+/// The rows under the names, and with all that is known of their columns, that the answer has.
+fn told(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+    let (_, columns, rows) = batch.into_parts();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(SchemaRef::clone(schema), columns, &options)?)
 }
 
 /// A panic ends the query in which it happened, and no other.
@@ -146,7 +158,7 @@ mod tests {
         let breaks = create_udf("breaks", vec![DataType::Int64], DataType::Int64, Volatility::Volatile, Arc::new(body));
         session.register_udf(Arc::new(breaks)).unwrap();
         let statement = session.sql_to_statement(text, &session.config_options().sql_parser.dialect).unwrap();
-        let planned = planning::plan(session, tables, statement, None).await?;
+        let planned = planning::plan(session, tables, statement.into(), None).await?;
         Ok(Query::new(planned, watch, Arc::clone(means), None))
     }
 

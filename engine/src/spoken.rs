@@ -20,7 +20,7 @@ use datafusion::{
 };
 
 use crate::{
-    functions::{CLOSER, CONTAINS, DISTANCE, FUNCTIONS, IN_CIRCLE, IN_SHAPE, WITHIN},
+    functions::{CLOSER, CONTAINS, DISTANCE, FUNCTIONS, IN_CIRCLE, IN_SHAPE, WITHIN, values_of},
     values::ShapeType,
 };
 
@@ -67,7 +67,14 @@ fn said(expr: &Expr) -> (String, u8) {
             let like = if *case_insensitive { "ILIKE" } else { "LIKE" };
             weak(format!("{}{} {like} {}", within(expr, WEAK + 1), not(*negated), within(pattern, WEAK + 1)))
         }
-        Expr::ScalarFunction(call) => function(call.func.name(), &call.args),
+        Expr::ScalarFunction(call) => match values_of(expr) {
+            Some((subject, values)) => {
+                let (first, more) = (values.first(LISTED).join(", "), values.len().saturating_sub(LISTED));
+                let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+                weak(format!("{} IN ({first}{more})", within(subject, WEAK + 1)))
+            }
+            None => function(call.func.name(), &call.args),
+        },
         Expr::AggregateFunction(call) => {
             let distinct = if call.params.distinct { "DISTINCT " } else { "" };
             tight(format!("{}({distinct}{})", named(call.func.name()), of_many(&call.params.args)))
@@ -169,7 +176,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::functions::{checked, unnamed_function};
+    use crate::functions::{Values, among, checked, unnamed_function};
 
     #[test]
     fn a_condition_is_said_as_it_could_have_been_written() {
@@ -193,6 +200,8 @@ mod tests {
             assert_eq!(spoken(&expr), words);
         }
         assert_eq!(spoken(&lit("é".repeat(500))).chars().count(), SAID + 2);
+        let many = || Values::Whole((1..=1_000).collect());
+        assert_eq!(spoken(&not(among(col("id"), many(), false))), "NOT (id IN (1, 2, 3, 4, 5, 6, 7, 8, and 992 more))");
     }
 
     #[test]

@@ -20,16 +20,19 @@ use arrow_flight::{
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use jobs::{
-    Answer, Jobs, QueryRequest,
+    Answer, Jobs, QueryRequest, bearer_for,
     formats::plain::{plain_batch, plain_schema},
 };
 use prost::Message;
-use tonic::{Request, Response, Status, Streaming, async_trait, metadata::MetadataMap};
+use tonic::{
+    Request, Response, Status, Streaming, async_trait,
+    metadata::{MetadataMap, MetadataValue},
+};
 
 use crate::{
     about,
     statement::Statement,
-    status::{status, unexpected},
+    status::{not_signed_in, status, unexpected},
 };
 
 /// Flight SQL over the jobs of this service.
@@ -44,12 +47,19 @@ impl Door {
         Self { jobs }
     }
 
+    /// The jobs of whoever asks.
+    async fn asked_by(&self, headers: &MetadataMap) -> Result<Jobs, Status> {
+        let authorization = headers.get(AUTHORIZATION).map(MetadataValue::as_bytes);
+        self.jobs.signed_in(authorization, None).await.map_err(not_signed_in)
+    }
+
     /// The columns that a command's rows will have, and the bytes that bring them.
     async fn promise(&self, command: Command, headers: &MetadataMap) -> Result<(SchemaRef, Vec<u8>), Status> {
         Ok(match command {
             Command::CommandStatementQuery(query) => {
                 let statement = Statement::new(query.query, headers)?;
-                let columns = self.jobs.columns(statement.language, &statement.text).await.map_err(status)?;
+                let columns =
+                    self.asked_by(headers).await?.columns(statement.language, &statement.text).await.map_err(status)?;
                 let handle = TicketStatementQuery { statement_handle: statement.to_handle().into() };
                 (plain_schema(&columns), handle.as_any().encode_to_vec())
             }
@@ -73,10 +83,10 @@ impl Door {
     }
 
     /// The rows of a query as they are computed: the client's reading sets the pace, and its going away ends the query.
-    async fn rows(&self, ticket: TicketStatementQuery) -> Result<Messages<FlightData>, Status> {
+    async fn rows(&self, ticket: TicketStatementQuery, jobs: &Jobs) -> Result<Messages<FlightData>, Status> {
         let Statement { language, text } = Statement::from_handle(&ticket.statement_handle)?;
         // The door for bulk: all rows, unless the query itself says how many.
-        let answer = self.jobs.run(QueryRequest { language, text, max_rows: None }).await.map_err(status)?;
+        let answer = jobs.run(QueryRequest { language, text, max_rows: None }).await.map_err(status)?;
         let Answer { schema, rows, .. } = answer;
         let schema = plain_schema(&schema);
         let sent = SchemaRef::clone(&schema);
@@ -84,6 +94,9 @@ impl Door {
         Ok(encoded(schema, batches))
     }
 }
+
+/// The field by which clients sign in.
+const AUTHORIZATION: &str = "authorization";
 
 const NO_COMMAND: &str = "The descriptor holds no Flight SQL command; send the query as a CommandStatementQuery.";
 const NO_TICKET: &str = "The ticket is none of ours; ask for the query's FlightInfo again.";
@@ -116,15 +129,16 @@ impl FlightService for Door {
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let command = command(&request.get_ref().ticket).ok_or_else(|| Status::invalid_argument(NO_TICKET))?;
+        let jobs = self.asked_by(request.metadata()).await?;
         Ok(Response::new(match command {
-            Command::TicketStatementQuery(ticket) => self.rows(ticket).await?,
+            Command::TicketStatementQuery(ticket) => self.rows(ticket, &jobs).await?,
             Command::CommandGetSqlInfo(command) => one(about::sql_info_batch(command)?),
             Command::CommandGetCatalogs(command) => one(about::catalogs(command)?),
             Command::CommandGetTableTypes(command) => one(about::table_types(command)?),
             Command::CommandGetDbSchemas(command) => {
-                one(about::schemas(command, &self.jobs.tables().await.map_err(status)?)?)
+                one(about::schemas(command, &jobs.tables().await.map_err(status)?)?)
             }
-            Command::CommandGetTables(command) => one(about::tables(command, &self.jobs).await?),
+            Command::CommandGetTables(command) => one(about::tables(command, &jobs).await?),
             Command::Unknown(_) => return Err(Status::invalid_argument(NO_TICKET)),
             other => return Err(not_here(&other)),
         }))
@@ -132,11 +146,18 @@ impl FlightService for Door {
 
     async fn handshake(
         &self,
-        _: Request<Streaming<HandshakeRequest>>,
+        request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        Err(Status::unimplemented(
-            "Sign-in is not available on this service; connect without a user name and password.",
-        ))
+        let said = request.metadata().get(AUTHORIZATION).map(MetadataValue::as_bytes);
+        let Some(bearer) = said.and_then(bearer_for).and_then(|bearer| bearer.parse().ok()) else {
+            return Err(Status::unauthenticated(
+                "A handshake brings a user name and a password, as Basic; to ask without signing in, make none.",
+            ));
+        };
+        self.asked_by(request.metadata()).await?;
+        let mut response = Response::new(stream::iter([Ok(HandshakeResponse::default())]).boxed());
+        response.metadata_mut().insert(AUTHORIZATION, bearer);
+        Ok(response)
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {

@@ -1,6 +1,6 @@
 //! Reasons as gRPC statuses: here and nowhere else. The sentences are the ones that every other door gives.
 
-use jobs::JobError;
+use jobs::{JobError, SignInRefusal};
 use tonic::Status;
 
 pub(crate) fn status(error: JobError) -> Status {
@@ -10,6 +10,16 @@ pub(crate) fn status(error: JobError) -> Status {
         JobError::TooLarge | JobError::Ended(_) => Status::resource_exhausted(sentence),
         JobError::Unavailable(_) | JobError::Elsewhere(_) => Status::unavailable(sentence),
         JobError::Fault(_) => Status::internal(sentence),
+    }
+}
+
+pub(crate) fn not_signed_in(refusal: SignInRefusal) -> Status {
+    let sentence = refusal.to_string();
+    match refusal {
+        SignInRefusal::Wrong(_) => Status::unauthenticated(sentence),
+        SignInRefusal::NotForQueries => Status::permission_denied(sentence),
+        SignInRefusal::Barred { .. } => Status::resource_exhausted(sentence),
+        SignInRefusal::Failed(error) => status(error),
     }
 }
 

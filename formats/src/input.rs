@@ -149,6 +149,16 @@ impl Input {
         }
     }
 
+    /// Whether any part of the text can be read by itself at no great cost: a local file that is not packed.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.is_far() && compression::open(self).is_ok_and(|(packed, _)| packed.is_none())
+    }
+
+    /// The bytes of a local file from `offset` on, as many as there is room for.
+    pub(crate) fn read_into(&self, offset: u64, room: &mut [u8]) -> Result<(), FormatError> {
+        self.reopen().and_then(|file| fill(&file, offset, room)).map_err(|error| self.unreadable(error))
+    }
+
     /// Begins to fetch these bytes in the background; a local file does not need it.
     pub(crate) fn begin(&self, range: Range<u64>) -> Option<Pending> {
         match &self.place {
@@ -191,11 +201,15 @@ impl fmt::Debug for Input {
 /// Exactly these bytes of a file.
 pub(crate) fn read_exactly(file: &File, range: Range<u64>) -> io::Result<Bytes> {
     let mut bytes = vec![0; (range.end - range.start) as usize];
-    file.read_exact_at(&mut bytes, range.start).map_err(|error| match error.kind() {
+    fill(file, range.start, &mut bytes)?;
+    Ok(bytes.into())
+}
+
+fn fill(file: &File, offset: u64, room: &mut [u8]) -> io::Result<()> {
+    file.read_exact_at(room, offset).map_err(|error| match error.kind() {
         ErrorKind::UnexpectedEof => shrunk(),
         _ => error,
-    })?;
-    Ok(bytes.into())
+    })
 }
 
 fn fingerprint(metadata: &Metadata) -> String {

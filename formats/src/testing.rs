@@ -80,7 +80,14 @@ pub(crate) struct Flaky {
 
 impl Flaky {
     fn new(broken: Broken) -> Self {
-        Self { inner: InMemory::new(), broken, turns: Mutex::default(), answers: 0.into(), cuts: 0.into(), sent: 0.into() }
+        Self {
+            inner: InMemory::new(),
+            broken,
+            turns: Mutex::default(),
+            answers: 0.into(),
+            cuts: 0.into(),
+            sent: 0.into(),
+        }
     }
 
     pub(crate) fn answers(&self) -> u64 {

@@ -2,12 +2,14 @@
 //!
 //! A door hands over a [`QueryRequest`]; this room gives it a name, looks up the tables that are served at this moment,
 //! has the engine plan it, and returns an [`Answer`] whose rows are computed while they are read. [`formats`] turns an
-//! answer into VOTable or CSV in constant memory.
+//! answer into VOTable, FITS, CSV and others in constant memory.
 //!
 //! ```text
 //!   QueryRequest ─▶ Jobs::run ─▶ Answer { columns, rows } ─▶ Encoded: bytes
 //!                      │ generation moved? read the list, open what is new
 //! ```
+//! Whoever signs in ([`Jobs::signed_in`]) has jobs of his own: what he may not see is not there.
+//!
 //! What this room never does: it speaks no protocol, and it never tells the outside what a fault of ours was: the cause is
 //! in the log, under the name that the outside gets.
 
@@ -19,6 +21,7 @@ mod id;
 mod reading;
 mod run;
 mod served;
+mod sign_in;
 mod versions;
 
 #[cfg(test)]
@@ -33,5 +36,7 @@ pub use catalogs::ColumnMeta;
 pub use engine::{Estimate, Language, Mistake, Progress, QueryLimits};
 pub use error::JobError;
 pub use id::{FaultId, JobId};
+pub use metadata::Caller;
 pub use run::{Jobs, QueryRequest};
 pub use served::ServedTable;
+pub use sign_in::{SignInRefusal, bearer_for};

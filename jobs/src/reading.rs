@@ -80,7 +80,7 @@ mod tests {
 
     fn publication(root: &str) -> Publication {
         let (name, snapshot) = ("demo.stars".parse().unwrap(), String::new());
-        Publication { name, root: root.into(), snapshot, rows: 1, description: None, note: None }
+        Publication { name, root: root.into(), snapshot, rows: 1, description: None, note: None, columns: Vec::new() }
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use catalogs::{CatalogStore, Remote, TableName};
 use engine::{Engine, EngineError, Estimate, Language, Progress, Query, QueryLimits, Rows};
 use futures::{Stream, StreamExt};
-use metadata::Metadata;
+use metadata::{Caller, Metadata};
 use tracing::Instrument;
 
 use crate::{
@@ -32,19 +32,21 @@ pub struct QueryRequest {
     pub max_rows: Option<u64>,
 }
 
-/// Runs queries over the tables that are served.
+/// Runs queries over the tables that are served, for somebody. Cheap to clone: engine and tables are shared.
+#[derive(Clone)]
 pub struct Jobs {
-    engine: Engine,
-    tables: Tables,
+    engine: Arc<Engine>,
+    pub(crate) tables: Arc<Tables>,
     default_schema: Option<String>,
     limits: QueryLimits,
+    caller: Caller,
 }
 
 impl Jobs {
     /// Runs queries of `engine` over the tables that `metadata` lists and `store` holds; `remote` is how those are reached
     /// that lie with somebody else. `reader` tells this process from all others that read the same store.
     pub fn new(engine: Engine, metadata: Metadata, store: CatalogStore, remote: Remote, reader: String) -> Self {
-        Self::of(engine, Tables::Published(Box::new(Shelf::new(metadata, store, remote, reader))))
+        Self::of(engine, Tables::Published(Arc::new(Shelf::new(metadata, store, remote, reader))))
     }
 
     /// Runs queries of `engine` over these tables and no others, whatever is published.
@@ -53,7 +55,20 @@ impl Jobs {
     }
 
     fn of(engine: Engine, tables: Tables) -> Self {
-        Self { engine, tables, default_schema: None, limits: QueryLimits::default() }
+        let (engine, tables, limits) = (Arc::new(engine), Arc::new(tables), QueryLimits::default());
+        Self { engine, tables, default_schema: None, limits, caller: Caller::Anonymous }
+    }
+
+    /// The same for somebody else, who sees other tables. Without this it is somebody who did not sign in.
+    pub fn asked_by(&self, caller: Caller) -> Self {
+        Self { caller, ..self.clone() }
+    }
+
+    /// Opens what is published as soon as it is, whether anybody asks or not; for servers.
+    pub fn keep_up(&self) {
+        if let Tables::Published(shelf) = &*self.tables {
+            shelf.keep_up();
+        }
     }
 
     /// Finds tables of this schema also by names without a schema.
@@ -75,7 +90,7 @@ impl Jobs {
 
     /// The tables that are served now, by name.
     pub async fn tables(&self) -> Result<Arc<[ServedTable]>, JobError> {
-        Ok(self.tables.served().await?.tables)
+        Ok(self.tables.served(&self.caller).await?.tables)
     }
 
     /// Plans a query and begins to answer it. The rows are computed as they are read.
@@ -124,9 +139,9 @@ impl Jobs {
 
     /// A query, and what keeps the files that it will read.
     async fn plan(&self, language: Language, text: &str, max_rows: Option<u64>) -> Result<(Query, Held), JobError> {
-        let served = self.tables.served().await?;
+        let served = self.tables.served(&self.caller).await?;
         let mut set = served.set.with_default_schema(self.default_schema.as_deref());
-        let opened = self.tables.versions(&engine::versions_named(language, text, &set)).await?;
+        let opened = self.tables.versions(&engine::versions_named(language, text, &set), &self.caller).await?;
         for (name, number, snapshot) in opened.versions {
             set = set.with_version(name, number, snapshot);
         }

@@ -3,6 +3,10 @@
 //! A query asks the database for one number, the generation. While it stays, everything is in memory; when it has moved,
 //! the list is read again, and only versions that were not open yet are opened. A version never changes, so what is open
 //! is right for as long as it is listed. What could not be opened is tried again after a while, not by every query.
+//!
+//! A server also hears of each change ([`Shelf::keep_up`]), so that the first query after it finds the tables open, and so
+//! that a server that nobody asks lets go of old versions. It is asking that makes an answer right: a query that is begun
+//! after a publication has ended sees what was published, at every replica.
 
 use std::{
     collections::HashMap,
@@ -11,8 +15,9 @@ use std::{
 };
 
 use catalogs::{CatalogSnapshot, CatalogStore, Remote, TableName};
+use chrono::Utc;
 use engine::TableSet;
-use metadata::{Metadata, PublishedTable};
+use metadata::{Caller, Metadata, PublishedTable, Visibility};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -39,21 +44,47 @@ pub struct ServedTable {
     pub snapshot: Arc<CatalogSnapshot>,
 }
 
-/// All that was served at one generation.
+/// All that was served at one generation, or what of it somebody may see.
 #[derive(Clone)]
 pub(crate) struct Served {
     pub(crate) tables: Arc<[ServedTable]>,
     pub(crate) set: TableSet,
     /// Published, but not to be opened at the moment.
     pub(crate) broken: Arc<[Broken]>,
+    /// Who may see those of them that not everybody may.
+    restricted: Arc<HashMap<TableName, Visibility>>,
     /// Keeps the files of these versions from being collected; nobody collects what was given.
     pub(crate) held: Option<Arc<Held>>,
+}
+
+impl Served {
+    fn new(tables: Vec<ServedTable>, broken: Vec<Broken>, held: Option<Arc<Held>>) -> Result<Self, JobError> {
+        let numbered =
+            |table: &ServedTable| (table.name.clone(), u64::from(table.version), Arc::clone(&table.snapshot));
+        let set = match held {
+            Some(_) => TableSet::numbered(tables.iter().map(numbered))?,
+            None => TableSet::new(tables.iter().map(|table| (table.name.clone(), Arc::clone(&table.snapshot))))?,
+        };
+        Ok(Self { tables: tables.into(), set, broken: broken.into(), restricted: Arc::default(), held })
+    }
+
+    /// What of it somebody may see now; for him there is nothing else.
+    fn seen_by(&self, caller: &Caller) -> Result<Self, JobError> {
+        let now = Utc::now();
+        if self.restricted.values().all(|visibility| visibility.allows(caller, now)) {
+            return Ok(self.clone());
+        }
+        let seen = |name| self.restricted.get(name).is_none_or(|visibility| visibility.allows(caller, now));
+        let tables = self.tables.iter().filter(|table| seen(&table.name)).cloned().collect();
+        let broken = self.broken.iter().filter(|broken| seen(&broken.name)).cloned().collect();
+        Self::new(tables, broken, self.held.clone())
+    }
 }
 
 /// Where the tables of a query come from.
 pub(crate) enum Tables {
     /// What is published, now.
-    Published(Box<Shelf>),
+    Published(Arc<Shelf>),
     /// These, for good.
     Given(Served),
 }
@@ -61,8 +92,7 @@ pub(crate) enum Tables {
 impl Tables {
     /// Just these tables.
     pub(crate) fn given(tables: Vec<ServedTable>) -> Result<Self, JobError> {
-        let set = TableSet::new(tables.iter().map(|table| (table.name.clone(), Arc::clone(&table.snapshot))))?;
-        Ok(Self::Given(Served { tables: tables.into(), set, broken: Arc::default(), held: None }))
+        Ok(Self::Given(Served::new(tables, Vec::new(), None)?))
     }
 
     /// Whether they could be looked up now.
@@ -73,19 +103,19 @@ impl Tables {
         }
     }
 
-    /// The tables that are served now.
-    pub(crate) async fn served(&self) -> Result<Served, JobError> {
+    /// The tables that are served now, as far as somebody may see them.
+    pub(crate) async fn served(&self, caller: &Caller) -> Result<Served, JobError> {
         match self {
-            Self::Published(shelf) => shelf.served().await,
+            Self::Published(shelf) => shelf.served().await?.seen_by(caller),
             Self::Given(served) => Ok(served.clone()),
         }
     }
 
-    /// Versions that a query names, and what keeps their files meanwhile.
-    pub(crate) async fn versions(&self, named: &[(TableName, u64)]) -> Result<Opened, JobError> {
+    /// Versions that a query names, as far as somebody may see them, and what keeps their files meanwhile.
+    pub(crate) async fn versions(&self, named: &[(TableName, u64)], caller: &Caller) -> Result<Opened, JobError> {
         match self {
             _ if named.is_empty() => Ok(Opened::default()),
-            Self::Published(shelf) => shelf.versions.open(shelf, named).await,
+            Self::Published(shelf) => shelf.versions.open(shelf, named, caller).await,
             Self::Given(_) => {
                 let (name, number) = &named[0];
                 let sentence =
@@ -130,6 +160,21 @@ impl Shelf {
         Self { metadata, store, remote, readings, versions, last: Mutex::new(None) }
     }
 
+    /// Opens what is published as soon as it is, and lets go of what is served no more, whether anybody asks or not.
+    pub(crate) fn keep_up(self: &Arc<Self>) {
+        let (mut changes, shelf) = (self.metadata.changes(), Arc::downgrade(self));
+        tokio::spawn(async move {
+            loop {
+                let generation = changes.next().await;
+                let Some(shelf) = shelf.upgrade() else { return };
+                match shelf.served().await {
+                    Ok(served) => tracing::info!(generation, tables = served.tables.len(), "the tables have changed"),
+                    Err(error) => tracing::warn!(generation, "the tables have changed: {error}"),
+                }
+            }
+        });
+    }
+
     /// The number of the generation, from the database.
     pub(crate) async fn generation(&self) -> Result<i64, JobError> {
         self.metadata.generation().await.map_err(|error| JobError::unavailable("asking for the generation", &error))
@@ -151,6 +196,8 @@ impl Shelf {
             self.metadata.tables().await.map_err(|error| JobError::unavailable("listing the tables", &error))?;
         let served = self.open(published, last.as_ref().map(|(_, served)| served), held).await?;
         *last = Some((generation, served.clone()));
+        // What was listed before is let go of, unless a query still reads it; where that cannot be told, it will be later.
+        let _ = self.readings.hold(&self.metadata, generation).await;
         Ok(served)
     }
 
@@ -171,8 +218,11 @@ impl Shelf {
             .filter(|broken| broken.rests())
             .map(|broken| ((&broken.name, broken.version), broken))
             .collect();
-        let (mut tables, mut broken) = (Vec::new(), Vec::new());
+        let (mut tables, mut broken, mut restricted) = (Vec::new(), Vec::new(), HashMap::new());
         for table in published {
+            if table.visibility != Visibility::Public {
+                restricted.insert(table.name.clone(), table.visibility);
+            }
             if let Some(known) = resting.get(&(&table.name, table.version)) {
                 broken.push(Broken::clone(known));
                 continue;
@@ -190,14 +240,12 @@ impl Shelf {
                 }),
                 Err(error) => {
                     let fault = logged(&format!("opening {} version {}", table.name, table.version), &error);
-                    broken.push(Broken { name: table.name, version: table.version, fault, tried: Instant::now() });
+                    let (name, version, tried) = (table.name, table.version, Instant::now());
+                    broken.push(Broken { name, version, fault, tried });
                 }
             }
         }
-        let numbered =
-            |table: &ServedTable| (table.name.clone(), u64::from(table.version), Arc::clone(&table.snapshot));
-        let set = TableSet::numbered(tables.iter().map(numbered))?;
-        Ok(Served { tables: tables.into(), set, broken: broken.into(), held: Some(held) })
+        Ok(Served { restricted: restricted.into(), ..Served::new(tables, broken, Some(held))? })
     }
 }
 
@@ -206,6 +254,57 @@ mod tests {
     use crate::house::{House, stars};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_table_that_somebody_may_not_see_is_not_there_for_him() {
+        let house = House::with_stars(1).await;
+        house.publish("demo.secret", stars(4)).await;
+        house.publish("demo.secret", stars(5)).await;
+        let (secret, team): (TableName, _) = ("demo.secret".parse().unwrap(), "team".parse().unwrap());
+        house.metadata.add_group(&team, "a test").await.unwrap();
+        let restricted = Visibility::Restricted { groups: [team.clone()].into(), released_at: None };
+        house.metadata.set_visibility(&secret, &restricted, "a test").await.unwrap();
+        let name = "ada".parse().unwrap();
+        let member = Caller::User { name, groups: [team].into(), scopes: Default::default() };
+        for (caller, sees) in [(Caller::Anonymous, false), (member, true), (Caller::Operator, true)] {
+            let jobs = house.jobs.asked_by(caller);
+            let listed = jobs.tables().await.unwrap().iter().any(|table| table.name == secret);
+            assert_eq!(listed, sees);
+            for text in ["SELECT * FROM demo.secret", "SELECT * FROM demo.secret@1", "SELECT * FROM \"demo\".secret@2"]
+            {
+                let answered = jobs.columns(engine::Language::Adql, text).await;
+                assert_eq!(answered.is_ok(), sees, "{text}");
+                if let Err(refusal) = answered {
+                    let unknown = text.replace("secret", "nosuch");
+                    let unknown = jobs.columns(engine::Language::Adql, &unknown).await.unwrap_err();
+                    assert_eq!(refusal.to_string(), unknown.to_string().replace("nosuch", "secret"));
+                }
+            }
+        }
+        house.metadata.set_visibility(&secret, &Visibility::Public, "a test").await.unwrap();
+        assert_eq!(house.jobs.tables().await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_nobody_asks_opens_what_is_published_and_lets_go_of_what_was() {
+        let house = House::with_stars(1).await;
+        let reader = "a test".into();
+        let shelf = Arc::new(Shelf::new(house.metadata.clone(), house.store.clone(), Remote::default(), reader));
+        shelf.keep_up();
+        let opened = async |version| loop {
+            let last = shelf.last.lock().await;
+            if last.as_ref().is_some_and(|(_, served)| served.tables.iter().any(|table| table.version == version)) {
+                return;
+            }
+            drop(last);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        opened(1).await;
+        house.publish("demo.stars", stars(2)).await;
+        opened(2).await;
+        let old = house.metadata.collectable(Utc::now(), |_| metadata::Life::Alive).await.unwrap();
+        assert_eq!(old.len(), 1, "version 1 is read by nobody");
+    }
 
     #[tokio::test]
     async fn a_broken_table_keeps_its_fault_until_it_is_tried_again_and_is_served_once_it_is_back() {

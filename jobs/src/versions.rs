@@ -7,8 +7,9 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use catalogs::{CatalogSnapshot, TableName};
+use chrono::Utc;
 use engine::Mistake;
-use metadata::Version;
+use metadata::{Caller, Version};
 use tokio::sync::Mutex;
 
 use crate::{JobError, error::logged, reading::Held, served::Shelf};
@@ -35,13 +36,19 @@ pub(crate) struct Versions(Mutex<VecDeque<(String, Arc<CatalogSnapshot>)>>);
 
 impl Versions {
     /// Opens versions, and holds them.
-    pub(crate) async fn open(&self, shelf: &Shelf, named: &[(TableName, u64)]) -> Result<Opened, JobError> {
+    pub(crate) async fn open(
+        &self,
+        shelf: &Shelf,
+        named: &[(TableName, u64)],
+        caller: &Caller,
+    ) -> Result<Opened, JobError> {
         let held = shelf.readings.hold(&shelf.metadata, EVER).await;
         let held = held.map_err(|error| JobError::unavailable("telling what is read", &error))?;
         let mut versions = Vec::new();
         for (name, number) in named {
             let there = shelf.metadata.versions(name).await;
-            let there = there.map_err(|error| JobError::unavailable("listing the versions of a table", &error))?;
+            let mut there = there.map_err(|error| JobError::unavailable("listing the versions of a table", &error))?;
+            there.retain(|version| version.table.visibility.allows(caller, Utc::now()));
             let version = there.iter().find(|version| u64::from(version.table.version) == *number);
             let version = version.ok_or_else(|| JobError::Mistake(Mistake::new(missing(name, *number, &there))))?;
             versions.push((name.clone(), *number, self.snapshot(shelf, version).await?));
@@ -98,7 +105,7 @@ mod tests {
         let shelf = Shelf::new(house.metadata.clone(), house.store.clone(), Remote::default(), "a test".into());
         let stars: TableName = "demo.stars".parse().unwrap();
         let versions = Versions::default();
-        let open = async |number| versions.open(&shelf, &[(stars.clone(), number)]).await;
+        let open = async |number| versions.open(&shelf, &[(stars.clone(), number)], &Caller::Anonymous).await;
 
         let old = open(1).await.unwrap();
         assert_eq!(old.versions[0].2.rows(), 3);
@@ -116,7 +123,7 @@ mod tests {
         assert_eq!(refusal(1).await, "version 1 of demo.stars was collected; there is 2");
         assert_eq!(refusal(3).await, "there is no version 3 of demo.stars yet; there is 2");
         assert_eq!(refusal(0).await, "versions of demo.stars are counted from 1; there is 2");
-        let unknown = versions.open(&shelf, &[("demo.no".parse().unwrap(), 1)]).await.err().unwrap();
+        let unknown = versions.open(&shelf, &[("demo.no".parse().unwrap(), 1)], &Caller::Operator).await.err().unwrap();
         assert_eq!(unknown.to_string(), "there is no table demo.no, and no version of it");
     }
 }

@@ -1,13 +1,13 @@
 -- One row a version of a published table. The served version of a table is the one marked current.
 CREATE TABLE table_version (
-    schema_name  TEXT    NOT NULL,
-    table_name   TEXT    NOT NULL,
+    schema_name  {key}    NOT NULL,
+    table_name   {key}    NOT NULL,
     version      INTEGER NOT NULL CHECK (version > 0),
     root         TEXT    NOT NULL UNIQUE,
     snapshot     TEXT    NOT NULL,
     row_count    BIGINT  NOT NULL CHECK (row_count >= 0),
     description  TEXT,
-    published_at TEXT    NOT NULL,
+    published_at {time}    NOT NULL,
     is_current   BOOLEAN NOT NULL,
     PRIMARY KEY (schema_name, table_name, version)
 );

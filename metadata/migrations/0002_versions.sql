@@ -1,6 +1,6 @@
 -- What a person said of a version, and how long it was served: NULL while it is.
 ALTER TABLE table_version ADD COLUMN note TEXT;
-ALTER TABLE table_version ADD COLUMN superseded_at TEXT;
+ALTER TABLE table_version ADD COLUMN superseded_at {time};
 ALTER TABLE table_version ADD COLUMN last_generation BIGINT;
 
 UPDATE table_version
@@ -9,12 +9,12 @@ UPDATE table_version
 
 -- One row a table of which somebody is making a version. Its holder renews it; what is not renewed is abandoned.
 CREATE TABLE making (
-    schema_name TEXT NOT NULL,
-    table_name  TEXT NOT NULL,
+    schema_name {key} NOT NULL,
+    table_name  {key} NOT NULL,
     root        TEXT NOT NULL UNIQUE,
     holder      TEXT NOT NULL,
-    began_at    TEXT NOT NULL,
-    seen_at     TEXT NOT NULL,
+    began_at    {time} NOT NULL,
+    seen_at     {time} NOT NULL,
     PRIMARY KEY (schema_name, table_name)
 );
 
@@ -22,7 +22,7 @@ CREATE TABLE making (
 CREATE TABLE reader (
     id         TEXT   NOT NULL PRIMARY KEY,
     generation BIGINT NOT NULL,
-    seen_at    TEXT   NOT NULL
+    seen_at    {time}   NOT NULL
 );
 
 -- Tells this database from all others, so that nobody tidies a store that belongs to another one.
@@ -31,4 +31,4 @@ CREATE TABLE identity (
     id       TEXT    NOT NULL
 );
 
-INSERT INTO identity (only_row, id) VALUES (1, lower(hex(randomblob(16))));
+INSERT INTO identity (only_row, id) VALUES (1, {random});

@@ -1,41 +1,66 @@
 //! What the relational database keeps, and never a catalogue row.
 //!
-//! Today that is which tables are published and which version of each is served ([`tables`]), who is making a version at
-//! the moment ([`making`]), and which versions somebody still reads ([`readers`]), in an SQLite file. A version becomes
-//! visible by one transaction that also moves the generation on, so that a running server knows when to look again.
+//! That is which tables are published and which version of each is served ([`tables`]), what is known of their columns
+//! ([`descriptions`]), who is making a version at the moment ([`making`]), which versions somebody still reads
+//! ([`readers`]), who may sign in ([`users`]) and see what ([`visibility`]), and jobs ([`jobs`]): in an SQLite file for one
+//! host, or on a PostgreSQL server for many ([`database`]).
 //!
-//! What this room never does: it opens no catalogue and runs no query.
+//! What a server must see at once (a version, an edit, who may see a table) is one transaction that also moves the
+//! generation on; [`Changes`] tells whoever waits for that.
+//!
+//! What this room never does: it opens no catalogue, runs no query and speaks no HTTP.
 
+mod changes;
+mod database;
+mod descriptions;
+mod jobs;
 mod making;
+#[cfg(test)]
+mod outage;
 mod readers;
 mod tables;
+#[cfg(test)]
+mod testing;
+mod users;
+mod visibility;
 
-use std::{path::Path, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use catalogs::TableName;
 use chrono::{DateTime, SecondsFormat, Utc};
-use sqlx::{
-    SqlStr, SqlitePool,
-    migrate::{Migration, MigrationType, Migrator},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+
+use crate::{
+    database::{Database, Row, Transaction, sql},
+    users::Verified,
 };
 
+pub use changes::Changes;
+pub use descriptions::{Column, Field, SchemaDescription, Subject, TableDescription, TableKey};
+pub use jobs::{
+    Job, JobFilter, JobPage, JobRef, NewJob, OnLostLease, Outcome, PageKey, Phase, Queued, Quota, Reclaimed, Start,
+    Upload, Usage,
+};
 pub use making::{Claim, Making, Other, STALE};
 pub use readers::Reader;
 pub use tables::{Publication, PublishedTable, Version};
+pub use users::{AuditEntry, Group, GroupName, NewToken, Scope, SignInError, Token, User, UserName};
+pub use visibility::{Caller, Visibility};
 
 /// A failure of the metadata database.
 #[derive(Debug, thiserror::Error)]
 pub enum MetadataError {
     /// The place cannot be understood.
-    #[error("'{url}' is not a place for the metadata database: write sqlite:PATH")]
+    #[error("'{url}' is not a place for the metadata database: write sqlite:PATH or postgres://USER@HOST/DATABASE")]
     BadUrl {
         /// What was given.
         url: String,
     },
+    /// The database cannot be reached, or does not answer in time; it may be back in a moment.
+    #[error("the metadata database cannot be reached: {0}")]
+    Unavailable(#[source] sqlx::Error),
     /// The database refused or failed.
     #[error("the metadata database failed: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// The schema of the database could not be brought up to date.
     #[error("the metadata database cannot be brought up to date: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -59,6 +84,38 @@ pub enum MetadataError {
         /// The table.
         name: TableName,
     },
+    /// There is no such thing.
+    #[error("there is no {what} {name}")]
+    Absent {
+        /// What kind of thing.
+        what: &'static str,
+        /// Which one.
+        name: String,
+    },
+    /// There is such a thing already.
+    #[error("there is a {what} {name} already")]
+    Exists {
+        /// What kind of thing.
+        what: &'static str,
+        /// Which one.
+        name: String,
+    },
+    /// A job is not in a phase from which it could go where it was to go.
+    #[error("job {id} is {phase}, and cannot become {wanted} from there")]
+    WrongPhase {
+        /// The job.
+        id: String,
+        /// Where it is.
+        phase: Phase,
+        /// Where it was to go.
+        wanted: Phase,
+    },
+    /// What was given cannot be taken.
+    #[error("{why}")]
+    Unfit {
+        /// Why, and what can.
+        why: String,
+    },
     /// A row says something that it cannot.
     #[error("the metadata database holds {what}, which cannot be")]
     Corrupt {
@@ -71,6 +128,12 @@ impl MetadataError {
     /// Whether it is certain that the database was not changed: a commit that seems to fail may have happened.
     pub fn changed_nothing(&self) -> bool {
         matches!(self, Self::Overtaken { .. } | Self::Vanished { .. } | Self::TakenOver { .. })
+    }
+}
+
+impl From<sqlx::Error> for MetadataError {
+    fn from(error: sqlx::Error) -> Self {
+        if database::is_away(&error) { Self::Unavailable(error) } else { Self::Database(error) }
     }
 }
 
@@ -99,65 +162,36 @@ impl Life {
 /// The metadata database.
 #[derive(Clone, Debug)]
 pub struct Metadata {
-    pool: SqlitePool,
+    database: Database,
+    verified: Arc<Verified>,
 }
 
-const MIGRATIONS: [(i64, &str, &str); 3] = [
-    (1, "tables", include_str!("../migrations/0001_tables.sql")),
-    (2, "versions", include_str!("../migrations/0002_versions.sql")),
-    (3, "collected", include_str!("../migrations/0003_collected.sql")),
-];
-
-const MIGRATION_TRIES: u32 = 20;
-
 impl Metadata {
-    /// Opens the database at `sqlite:PATH`, making it if need be, and brings its schema up to date.
+    /// Opens the database at `sqlite:PATH`, making it if need be, or at `postgres://…`, and brings its schema up to date.
     pub async fn open(url: &str) -> Result<Self, MetadataError> {
-        let path =
-            url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//")).filter(|path| !path.is_empty());
-        let path = path.ok_or_else(|| MetadataError::BadUrl { url: url.to_owned() })?;
-        if let Some(folder) = Path::new(path).parent() {
-            std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
-        }
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .foreign_keys(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full) // an acknowledged publication survives a power cut
-            .busy_timeout(Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new().max_connections(8).connect_with(options).await?;
-        let migrations = MIGRATIONS.map(|(version, name, sql)| {
-            Migration::new(version, name.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
-        });
-        let migrator = Migrator::with_migrations(migrations.to_vec());
-        // Of processes that open a new database at the same time one makes the tables; the others find them a moment
-        // later.
-        let mut tries = 1;
-        while let Err(error) = migrator.run(&pool).await {
-            if tries == MIGRATION_TRIES {
-                return Err(error.into());
-            }
-            tries += 1;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok(Self { pool })
+        Ok(Self { database: Database::open(url).await?, verified: Arc::new(Verified::new()) })
     }
 
     /// A number that grows with every change to what is served.
     pub async fn generation(&self) -> Result<i64, MetadataError> {
-        Ok(sqlx::query_scalar("SELECT number FROM generation").fetch_one(&self.pool).await?)
+        self.database.one(sql("SELECT number FROM generation")).await?.number("number")
     }
 
     /// The name of this database among all others.
     pub async fn identity(&self) -> Result<String, MetadataError> {
-        Ok(sqlx::query_scalar("SELECT id FROM identity").fetch_one(&self.pool).await?)
+        self.database.one(sql("SELECT id FROM identity")).await?.text("id")
     }
 
     /// Closes all connections; what was committed is on disk.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.database.close().await;
     }
+}
+
+/// Moves the generation on and tells whoever waits for that.
+async fn moved_on(transaction: &mut Transaction) -> Result<(), MetadataError> {
+    transaction.execute(sql("UPDATE generation SET number = number + 1")).await?;
+    transaction.notify(changes::CHANNEL).await
 }
 
 /// A time as the database keeps it; texts of this form compare as their times do.
@@ -169,7 +203,9 @@ fn time(text: &str) -> Result<DateTime<Utc>, MetadataError> {
     text.parse().map_err(|_| MetadataError::Corrupt { what: format!("the time {text}") })
 }
 
-fn table_name(schema: &str, table: &str) -> Result<TableName, MetadataError> {
+/// The table that a row is about.
+fn table_name(row: &Row) -> Result<TableName, MetadataError> {
+    let (schema, table) = (row.text("schema_name")?, row.text("table_name")?);
     format!("{schema}.{table}").parse().map_err(|error| MetadataError::Corrupt { what: format!("{error}") })
 }
 
@@ -177,23 +213,38 @@ fn table_name(schema: &str, table: &str) -> Result<TableName, MetadataError> {
 mod tests {
     use super::*;
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_new_database_may_be_opened_by_many_at_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}/almagest.db", folder.path().display());
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..8 {
-            let url = url.clone();
-            tasks.spawn(async move { Metadata::open(&url).await.map(drop) });
+    use crate::testing::conformance;
+
+    conformance! {
+        async fn a_new_database_may_be_opened_by_many_at_once(place: &Place) {
+            let mut tasks = tokio::task::JoinSet::new();
+            for _ in 0..8 {
+                let url = place.url().to_owned();
+                tasks.spawn(async move { Metadata::open(&url).await?.generation().await });
+            }
+            assert!(tasks.join_all().await.into_iter().all(|opened| opened.unwrap() == 0));
         }
-        assert!(tasks.join_all().await.iter().all(Result::is_ok));
+
+        async fn a_database_is_told_from_all_others_and_stays_itself(place: &Place) {
+            let identity = place.open().await.identity().await.unwrap();
+            assert_eq!(place.open().await.identity().await.unwrap(), identity);
+            assert!(identity.len() == 32 && identity.bytes().all(|byte| byte.is_ascii_hexdigit()), "{identity}");
+        }
+
+        async fn a_text_comes_back_as_it_was_given(place: &Place) {
+            let metadata = place.open().await;
+            let given = sql("SELECT $1 AS given").bind("été ★ '; DROP TABLE x; -- $2 \u{1} \\");
+            let text = metadata.database.one(given).await.unwrap().text("given").unwrap();
+            assert_eq!(text, "été ★ '; DROP TABLE x; -- $2 \u{1} \\");
+        }
     }
 
     #[tokio::test]
-    async fn a_place_that_is_no_sqlite_file_is_refused() {
-        for url in ["", "sqlite:", "mysql://host/x", "almagest.db"] {
+    async fn a_place_that_is_no_database_is_refused_and_shows_no_password() {
+        for url in ["", "sqlite:", "mysql://u:secret@host/x", "almagest.db", "postgres://u:secret@host:x/y"] {
             let sentence = Metadata::open(url).await.unwrap_err().to_string();
-            assert!(sentence.contains("sqlite:PATH"), "{sentence}");
+            assert!(sentence.contains("sqlite:PATH or postgres://"), "{sentence}");
+            assert!(!sentence.contains("secret"), "{sentence}");
         }
     }
 }

@@ -71,7 +71,7 @@ impl Order {
 
     /// The largest order whose every cell, taken with its eight neighbours, reaches at least `radius` around any point
     /// of the cell. `None` when not even the base cells do.
-    pub(crate) fn whose_neighbourhood_reaches(radius: Rad) -> Option<Order> {
+    pub fn whose_neighbourhood_reaches(radius: Rad) -> Option<Order> {
         cdshealpix::has_best_starting_depth(radius.0).then(|| Order(cdshealpix::best_starting_depth(radius.0)))
     }
 }

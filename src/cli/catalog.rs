@@ -3,7 +3,11 @@
 use std::{str::FromStr, time::Duration};
 
 use catalogs::TableName;
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
+use metadata::{GroupName, MetadataError};
+
+use super::users::moment;
 
 /// `almagest catalog`
 #[derive(Debug, Subcommand)]
@@ -19,6 +23,9 @@ pub(crate) enum CatalogCommand {
     Versions(VersionsArgs),
     /// Cease to serve a table; its versions are kept until `catalog gc`
     Drop(DropArgs),
+    /// Tell who may see a table, or say who may
+    #[command(after_help = VISIBILITY_EXAMPLES)]
+    Visibility(VisibilityArgs),
     /// Delete the versions that are served no more and read by nobody, and what dead imports left
     Gc(GcArgs),
 }
@@ -97,6 +104,53 @@ pub(crate) struct DropArgs {
     pub(crate) table: TableName,
 }
 
+const VISIBILITY_EXAMPLES: &str = "\
+Examples:
+  almagest catalog visibility survey.dr2
+  almagest catalog visibility survey.dr2 group:team release:2027-01-31
+  almagest catalog visibility survey.dr2 public
+
+Who may not see a table finds no trace of it. Commands on this host see every table.";
+
+/// `almagest catalog visibility`
+#[derive(Debug, Args)]
+pub(crate) struct VisibilityArgs {
+    /// The table; there need not be one yet
+    #[arg(value_name = "SCHEMA.NAME")]
+    pub(crate) table: TableName,
+    /// Who may see it, in the place of all that was said before: `public`, or `group:NAME` (may be repeated) and
+    /// `release:DATE`, from which on everybody may
+    #[arg(value_name = "WHO")]
+    pub(crate) to: Vec<VisibleTo>,
+    /// Print JSON instead of words
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Who may see a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum VisibleTo {
+    /// Everybody.
+    Public,
+    /// The members of a group.
+    Group(GroupName),
+    /// Everybody, from then on.
+    Release(DateTime<Utc>),
+}
+
+impl FromStr for VisibleTo {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "public" => Ok(Self::Public),
+            Some(("group", name)) => name.parse().map(Self::Group).map_err(|error: MetadataError| error.to_string()),
+            Some(("release", date)) => moment(date).map(Self::Release),
+            _ => Err("write public, group:NAME or release:DATE".to_owned()),
+        }
+    }
+}
+
 /// `almagest catalog gc`
 #[derive(Debug, Args)]
 pub(crate) struct GcArgs {
@@ -112,7 +166,7 @@ pub(crate) struct GcArgs {
 }
 
 /// A span of time with its unit.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let seconds: u64 = match &text[number.len()..] {
         "s" => 1,

@@ -293,8 +293,8 @@ fn elements(text: &str) -> Result<(String, Names), String> {
     if names.iter().any(String::is_empty) { Err("an element has no name".to_owned()) } else { Ok((column, names)) }
 }
 
-/// The width of a margin.
-fn width(text: &str) -> Result<sky::Arcsec, String> {
+/// The width of a margin, or the radius of a match.
+pub(super) fn width(text: &str) -> Result<sky::Arcsec, String> {
     let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let arcseconds = match &text[number.len()..] {
         "arcsec" | "as" => 1.0,
@@ -304,7 +304,7 @@ fn width(text: &str) -> Result<sky::Arcsec, String> {
     };
     match number.trim().parse::<f64>() {
         Ok(number) if number > 0.0 && number * arcseconds <= 60.0 * 3600.0 => Ok(sky::Arcsec(number * arcseconds)),
-        Ok(_) => Err("a margin is wider than 0 and at most 60deg".to_owned()),
+        Ok(_) => Err("it is to be above 0 and at most 60deg".to_owned()),
         Err(_) => Err(format!("'{number}' is no number")),
     }
 }

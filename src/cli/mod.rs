@@ -6,7 +6,9 @@
 
 mod catalog;
 mod import;
+mod pairing;
 mod query;
+mod users;
 
 use std::path::PathBuf;
 
@@ -15,9 +17,16 @@ use clap::{
     builder::{PathBufValueParser, TypedValueParser},
 };
 
-pub(crate) use catalog::{CatalogCommand, CheckArgs, DropArgs, GcArgs, ListArgs, ShowArgs, TableVersion, VersionsArgs};
+pub(crate) use catalog::{
+    CatalogCommand, CheckArgs, DropArgs, GcArgs, ListArgs, ShowArgs, TableVersion, VersionsArgs, VisibilityArgs,
+    VisibleTo,
+};
 pub(crate) use import::{AttachArgs, BadRowsArg, DuplicatesArg, ImportArgs, PositionUnitArg, ReadingArgs};
-pub(crate) use query::{AnswerFormat, Language, OnTable, QueryArgs};
+pub(crate) use pairing::MatchArgs;
+pub(crate) use query::{Language, OnTable, QueryArgs};
+pub(crate) use users::{
+    CreateTokenArgs, GroupCommand, ListTokensArgs, LogArgs, MembersArgs, PlainArgs, TokenCommand, UserCommand,
+};
 
 /// Publishes astronomical catalogues: HEALPix-partitioned Parquet, queried in ADQL, served by TAP and Arrow Flight SQL.
 #[derive(Debug, Parser)]
@@ -71,12 +80,24 @@ pub(crate) enum Command {
     /// Ask one query of the tables here, of files and catalogues anywhere, or of a server
     #[command(after_help = query::EXAMPLES)]
     Query(Box<QueryArgs>),
+    /// Find the pairs of rows of two tables that are near each other, and publish them as a table
+    #[command(after_help = pairing::EXAMPLES)]
+    Match(MatchArgs),
     /// Write a demo sky to a file, the same for the same seed
     #[command(after_help = GENERATE_EXAMPLES)]
     Generate(GenerateArgs),
     /// See, check and tidy the catalogues that there are
     #[command(subcommand)]
     Catalog(CatalogCommand),
+    /// Say who may sign in, and see who did
+    #[command(subcommand, after_help = users::USER_EXAMPLES)]
+    User(UserCommand),
+    /// Make and revoke what scripts sign in with
+    #[command(subcommand, after_help = users::TOKEN_EXAMPLES)]
+    Token(TokenCommand),
+    /// Put users into groups, which may see tables that others may not
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// Print the configuration in force and where each value comes from
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),

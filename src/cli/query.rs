@@ -1,9 +1,13 @@
 //! What may be typed after `almagest query`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsStr, path::PathBuf, time::Duration};
 
 use catalogs::TableName;
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{
+    Arg, Args, Command, ValueEnum, ValueHint,
+    builder::{PossibleValue, TypedValueParser},
+};
+use jobs::formats::{Format, Offered};
 use url::Url;
 
 /// `almagest query`
@@ -32,8 +36,10 @@ pub(crate) struct QueryArgs {
     pub(crate) server: Option<Url>,
 
     /// The format of the answer; without it the ending of --output says, else it is a table
-    #[arg(long, value_enum, help_heading = "The answer")]
-    pub(crate) format: Option<AnswerFormat>,
+    ///
+    /// Text, VOTable and FITS are packed if the name says so: csv.gz, fits.gz, votable.zst. Media types are understood, too
+    #[arg(long, value_parser = FormatName, help_heading = "The answer")]
+    pub(crate) format: Option<Format>,
     /// Write the answer to a file instead of stdout. It is there when it is complete, and not before
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "The answer")]
     pub(crate) output: Option<PathBuf>,
@@ -76,38 +82,28 @@ pub(crate) enum Language {
     Sql,
 }
 
-/// The formats of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum AnswerFormat {
-    /// Aligned columns for a person
-    Table,
-    /// Comma-separated values with a header line
-    Csv,
-    /// A JSON array of objects
-    Json,
-    /// A JSON object a line
-    Ndjson,
-    /// Parquet
-    Parquet,
-    /// An Arrow IPC stream
-    Arrow,
-    /// VOTable 1.4 (TABLEDATA)
-    Votable,
+/// Reads a format by any name that the doors know; help and completions list the short ones.
+#[derive(Clone)]
+struct FormatName;
+
+impl TypedValueParser for FormatName {
+    type Value = Format;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<Format, clap::Error> {
+        (|text: &str| text.parse::<Format>()).parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let name = |offered: Offered| PossibleValue::new(offered.name).help(offered.about).aliases(offered.also);
+        Some(Box::new(Format::offered().map(name)))
+    }
 }
 
 impl QueryArgs {
     /// The format that is asked for, or that the name of the output says.
-    pub(crate) fn answer_format(&self) -> AnswerFormat {
-        let ending = self.output.as_ref().and_then(|path| path.extension()?.to_str()).unwrap_or_default();
-        self.format.unwrap_or(match ending.to_ascii_lowercase().as_str() {
-            "csv" => AnswerFormat::Csv,
-            "json" => AnswerFormat::Json,
-            "ndjson" | "jsonl" => AnswerFormat::Ndjson,
-            "parquet" => AnswerFormat::Parquet,
-            "arrow" | "arrows" => AnswerFormat::Arrow,
-            "vot" | "votable" | "xml" => AnswerFormat::Votable,
-            _ => AnswerFormat::Table,
-        })
+    pub(crate) fn answer_format(&self) -> Format {
+        let name = || self.output.as_ref()?.file_name()?.to_str();
+        self.format.or_else(|| Format::of_file_name(name()?)).unwrap_or(Format::TEXT)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     import::expected_version,
-    making::{Begin, Maker},
+    making::{Begin, Maker, columns_of},
     print,
 };
 use crate::{
@@ -56,6 +56,7 @@ pub(crate) async fn run(config: Config, args: AttachArgs) -> Result<(), Failure>
         rows: snapshot.rows(),
         description: snapshot.description().map(str::to_owned),
         note: args.version_note,
+        columns: columns_of(&snapshot),
     };
     let version = maker.publish(&publication, seen).await?;
     let bytes = snapshot.files().iter().map(|file| file.bytes).sum();

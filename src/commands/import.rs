@@ -13,7 +13,7 @@ use metadata::{Metadata, Publication, PublishedTable};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    making::{Begin, Maker},
+    making::{Begin, Maker, columns_of},
     print,
     reading::Reading,
 };
@@ -369,6 +369,7 @@ fn publication(name: &TableName, note: Option<String>, snapshot: &CatalogSnapsho
         rows: snapshot.rows(),
         description: snapshot.description().map(str::to_owned),
         note,
+        columns: columns_of(snapshot),
     }
 }
 

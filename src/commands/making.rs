@@ -8,8 +8,9 @@
 
 use std::time::Duration;
 
-use catalogs::{CatalogStore, TableName, import};
-use metadata::{Claim, Making, Metadata, MetadataError, Other, Publication, STALE};
+use arrow::datatypes::FieldRef;
+use catalogs::{CatalogSnapshot, CatalogStore, ColumnMeta, TableName, import};
+use metadata::{Claim, Column, Making, Metadata, MetadataError, Other, Publication, STALE};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -121,6 +122,26 @@ impl Drop for Maker {
     fn drop(&mut self) {
         self.renewing.abort();
     }
+}
+
+/// What a catalogue says of its columns.
+pub(super) fn columns_of(snapshot: &CatalogSnapshot) -> Vec<Column> {
+    let of = |field: &FieldRef| {
+        let meta = ColumnMeta::of(field);
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        Column {
+            name: field.name().clone(),
+            type_name: field.data_type().to_string(),
+            arraysize: text(meta.arraysize),
+            xtype: text(meta.xtype),
+            unit: text(meta.unit),
+            ucd: text(meta.ucd),
+            utype: text(meta.utype),
+            description: text(meta.description),
+            is_principal: false,
+        }
+    };
+    snapshot.schema().fields().iter().map(of).collect()
 }
 
 async fn renew(claim: Claim, lost: CancellationToken) {

@@ -9,10 +9,13 @@ pub(crate) mod catalog;
 pub(crate) mod generate;
 pub(crate) mod import;
 mod making;
+pub(crate) mod pairing;
+mod passwords;
 pub(crate) mod query;
 pub(crate) mod quickstart;
 mod reading;
 pub(crate) mod serve;
+pub(crate) mod users;
 
 use std::io::Write;
 

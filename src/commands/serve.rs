@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use jobs::Caller;
 use tap_adapter::{Doors, MaxRec};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +56,8 @@ pub(super) async fn serve(
     stop: CancellationToken,
     open: impl FnOnce(Addresses) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let jobs = Arc::new(wiring::jobs(config).await?);
+    let jobs = Arc::new(wiring::jobs(config, Caller::Anonymous).await?);
+    jobs.keep_up();
     let tables = jobs.tables().await?;
     let Ports { http, flight, addresses } = ports;
     tracing::info!(tables = tables.len(), http = %addresses.http, flight = %addresses.flight, "serving");

@@ -172,7 +172,7 @@ pub(crate) enum ConfigError {
     },
     /// No folder for the SQLite file.
     #[error(
-        "metadata.url must name an SQLite file, such as \"sqlite:/var/lib/almagest/almagest.db\", because store.url is not a folder that could hold it"
+        "metadata.url must name an SQLite file, such as \"sqlite:/var/lib/almagest/almagest.db\", or a PostgreSQL database, because store.url is not a folder that could hold it"
     )]
     MetadataNowhere,
 }

@@ -168,7 +168,7 @@ mod tests {
         );
         assert_eq!(
             refusal("[metadata]\ncolour = 'blue'"),
-            "almagest.toml, line 2, column 1: [metadata] has no key `colour`; known here: `url`"
+            "almagest.toml, line 2, column 1: [metadata] has no key `colour`; known here: `url`, `password_file`"
         );
     }
 

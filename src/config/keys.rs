@@ -45,10 +45,13 @@ configuration! {
         allow_http: bool = Preset::Value("false");
     }
 
-    /// The small relational database, which keeps which version of which table is served.
+    /// The small relational database, which keeps which version of which table is served, who may see it, users and jobs.
     metadata: Metadata {
-        /// An SQLite file. Left empty, it is `almagest.db` inside the folder of store.url.
+        /// An SQLite file, for one host, or a database of PostgreSQL 14 or newer, for many. Left empty, it is the file
+        /// `almagest.db` inside the folder of store.url.
         url: MetadataUrl = Preset::Value(r#""""#);
+        /// The password at PostgreSQL.
+        password: Option<Secret> = Preset::Secret;
     }
 
     /// The door of the Virtual Observatory: TAP over HTTP.
@@ -119,19 +122,33 @@ configuration! {
     }
 }
 
+/// Where the metadata database is.
+pub(crate) enum MetadataPlace {
+    /// In this SQLite file.
+    File(PathBuf),
+    /// On a PostgreSQL server, at this address, with its password.
+    Server(Secret),
+}
+
 impl Config {
-    /// The SQLite file of the metadata database.
-    pub(crate) fn metadata_file(&self) -> Result<PathBuf, ConfigError> {
+    /// Where the metadata database is.
+    pub(crate) fn metadata_place(&self) -> Result<MetadataPlace, ConfigError> {
         match (&self.metadata.url, &self.store.url) {
-            (MetadataUrl::Sqlite(path), _) => Ok(path.clone()),
-            (MetadataUrl::InDataFolder, StoreUrl::Folder(folder)) => Ok(folder.join("almagest.db")),
+            (MetadataUrl::Postgres(url), _) => {
+                let password = self.metadata.password.as_ref().map(Secret::reveal);
+                Ok(MetadataPlace::Server(url.with_password(password).into()))
+            }
+            (MetadataUrl::Sqlite(path), _) => Ok(MetadataPlace::File(path.clone())),
+            (MetadataUrl::InDataFolder, StoreUrl::Folder(folder)) => {
+                Ok(MetadataPlace::File(folder.join("almagest.db")))
+            }
             (MetadataUrl::InDataFolder, StoreUrl::S3 { .. }) => Err(ConfigError::MetadataNowhere),
         }
     }
 
     /// Whether the keys fit together; each alone is known to be good. `origin` tells where `section.key` was set.
     pub(super) fn check(&self, origin: impl Fn(&str, &str) -> Origin) -> Result<(), ConfigError> {
-        self.metadata_file()?;
+        self.metadata_place()?;
         let Query { default_maxrec, max_maxrec, .. } = self.query;
         if default_maxrec > max_maxrec {
             return Err(ConfigError::MaxrecOrder {
@@ -166,13 +183,18 @@ mod tests {
     #[test]
     fn the_metadata_are_in_the_data_folder_unless_they_are_put_elsewhere() {
         let file = |text: &str| {
-            let file = config(text).and_then(|config| config.metadata_file().map_err(|error| error.to_string()));
-            file.map(|file| file.display().to_string())
+            let place = config(text).and_then(|config| config.metadata_place().map_err(|error| error.to_string()));
+            place.map(|place| match place {
+                MetadataPlace::File(file) => file.display().to_string(),
+                MetadataPlace::Server(url) => url.reveal().to_owned(),
+            })
         };
         let beside = file("store.url = '/srv/sky'");
         assert_eq!(beside.as_deref(), Ok("/srv/sky/almagest.db"));
         let elsewhere = "store.url = 's3://sky'\nmetadata.url = 'sqlite:/var/lib/almagest.db'";
         assert_eq!(file(elsewhere).as_deref(), Ok("/var/lib/almagest.db"));
+        let server = "store.url = 's3://sky'\nmetadata.url = 'postgres://a:b@db/almagest'";
+        assert_eq!(file(server).as_deref(), Ok("postgres://a:b@db/almagest"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::{
 
 pub(crate) use self::{
     error::ConfigError,
-    keys::{Config, Log},
+    keys::{Config, Log, MetadataPlace},
     layers::{Effective, Flag},
     places::StoreUrl,
     print::default_file,

@@ -4,6 +4,7 @@
 //! looked up, connected to or created.
 
 use std::{
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -98,14 +99,58 @@ pub(crate) enum MetadataUrl {
     InDataFolder,
     /// In this SQLite file.
     Sqlite(PathBuf),
+    /// On a PostgreSQL server.
+    Postgres(PostgresUrl),
+}
+
+/// The address of a database on a PostgreSQL server. It may hold a password, which it does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct PostgresUrl(Url);
+
+impl PostgresUrl {
+    /// The address as a client needs it; `password` goes before one that it holds.
+    pub(crate) fn with_password(&self, password: Option<&str>) -> String {
+        self.with(password.or(self.0.password()))
+    }
+
+    fn with(&self, password: Option<&str>) -> String {
+        let mut url = self.0.clone();
+        // Only an address without a host has no room for a password, and such a one is not read.
+        let _ = url.set_password(password);
+        url.into()
+    }
+}
+
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.with(self.0.password().map(|_| "***")))
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn postgres_url(text: &str) -> Option<PostgresUrl> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "postgres" | "postgresql"))?;
+    let is_whole = url.host_str().is_some_and(|host| !host.is_empty())
+        && url.path().trim_matches('/').split('/').count() == 1
+        && url.path().len() > 1
+        && url.fragment().is_none()
+        && url.query_pairs().all(|(key, _)| key != "password");
+    is_whole.then_some(PostgresUrl(url))
 }
 
 impl Setting for MetadataUrl {
-    const ALLOWED: &'static str = r#""sqlite:PATH", or "" for a file in the data folder"#;
+    const ALLOWED: &'static str =
+        r#""sqlite:PATH", "postgres://USER@HOST:PORT/DATABASE", or "" for a file in the data folder"#;
 
     fn read(given: &Given) -> Option<Self> {
         match given.text()? {
             "" => Some(Self::InDataFolder),
+            text if text.starts_with("postgres") => postgres_url(text).map(Self::Postgres),
             text => {
                 let path = text.strip_prefix("sqlite:")?;
                 (!path.is_empty() && !path.starts_with("//")).then(|| Self::Sqlite(PathBuf::from(path)))
@@ -117,6 +162,7 @@ impl Setting for MetadataUrl {
         Some(quoted(&match self {
             Self::InDataFolder => String::new(),
             Self::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Self::Postgres(url) => url.to_string(),
         }))
     }
 }
@@ -243,12 +289,37 @@ mod tests {
     }
 
     #[test]
-    fn a_metadata_database_is_an_sqlite_file() {
+    fn a_metadata_database_is_an_sqlite_file_or_on_a_server() {
         assert_eq!(read(""), Some(MetadataUrl::InDataFolder));
         assert_eq!(read("sqlite:a/b.db"), Some(MetadataUrl::Sqlite("a/b.db".into())));
-        for wrong in ["a.db", "sqlite:", "sqlite://a.db", "postgres://localhost/almagest"] {
+        for server in ["postgres://a@db.example.org/almagest", "postgresql://db:6543/a?sslmode=verify-full"] {
+            assert_eq!(canonical::<MetadataUrl>(server), Some(quoted(server)));
+        }
+        for wrong in [
+            "a.db",
+            "sqlite:",
+            "sqlite://a.db",
+            "postgres://localhost",
+            "postgres://localhost/",
+            "postgres:///almagest",
+            "postgres://host/a/b",
+            "postgres://host/a?password=hunter2",
+            "postgresqlx://host/a",
+            "postgres:a.db",
+        ] {
             assert_eq!(read::<MetadataUrl>(wrong), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn the_password_of_a_database_never_shows_itself() {
+        let url = "postgres://a:hunter2@db:6543/almagest?sslmode=require";
+        let Some(MetadataUrl::Postgres(read)) = read(url) else { panic!("{url}") };
+        for shown in [format!("{read}"), format!("{read:?}"), canonical::<MetadataUrl>(url).unwrap_or_default()] {
+            assert!(!shown.contains("hunter2") && shown.contains("a:***@db"), "{shown}");
+        }
+        assert_eq!(read.with_password(None), url);
+        assert_eq!(read.with_password(Some("p@ss/")), "postgres://a:p%40ss%2F@db:6543/almagest?sslmode=require");
     }
 
     #[test]

@@ -13,7 +13,11 @@ use axum::{
     Router,
     serve::{Listener, ListenerExt},
 };
-use hyper::service::{Service, service_fn};
+use hyper::{
+    Request,
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -24,6 +28,8 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::asker::Peer;
 
 /// How long the headers of a request may take. A kept connection may wait as long for its next request, so this is more
 /// than the minute after which common proxies close an idle connection: it is they who must close it first.
@@ -42,8 +48,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, patience: Durat
         tokio::select! {
             () = shutdown.cancelled() => break,
             // Waits while the process has no file left for a connection.
-            (stream, _) = Listener::accept(&mut listener) => {
-                connections.spawn(converse(stream, router.clone(), patience, shutdown.clone()));
+            (stream, peer) = Listener::accept(&mut listener) => {
+                let peer = Peer(peer.ip());
+                connections.spawn(converse(stream, peer, router.clone(), patience, shutdown.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -53,12 +60,13 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, patience: Durat
 }
 
 /// Answers the requests of one connection.
-async fn converse(stream: TcpStream, router: Router, patience: Duration, shutdown: CancellationToken) {
+async fn converse(stream: TcpStream, peer: Peer, router: Router, patience: Duration, shutdown: CancellationToken) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(patience);
     let asked = AtomicBool::new(false);
     let router = TowerToHyperService::new(router);
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         asked.store(true, Ordering::Relaxed);
         router.call(request)
     });

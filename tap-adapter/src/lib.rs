@@ -1,7 +1,7 @@
 //! The Virtual Observatory's door: TAP over HTTP.
 //!
 //! ```text
-//!   /tap/sync           one query, answered in the response: VOTable or CSV
+//!   /tap/sync           one query, answered in the response, in any format of `jobs`
 //!   /tap/availability   VOSI: whether the service is up
 //!   /healthz            the same for a load balancer
 //!   /                   a page for people: the tables, and queries to try
@@ -12,6 +12,7 @@
 //! What this room never does: it plans no query, opens no catalogue and writes no format; it turns HTTP into requests to
 //! [`jobs`] and their answers into responses.
 
+mod asker;
 mod connections;
 mod page;
 mod parameters;

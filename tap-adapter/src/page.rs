@@ -3,14 +3,13 @@
 //! Plain HTML from the server, readable in any browser and without scripts.
 
 use axum::{
-    extract::State,
     http::header,
     response::{IntoResponse, Response},
 };
 use jobs::{ColumnMeta, ServedTable, formats::xml::push_attribute};
 use url::form_urlencoded;
 
-use crate::{Doors, refusal::Refusal};
+use crate::{asker::Asker, refusal::Refusal};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
@@ -21,8 +20,8 @@ table{border-collapse:collapse;width:100%;margin:.5rem 0}\
 td,th{text-align:left;vertical-align:top;padding:.15rem 1rem .15rem 0;border-bottom:1px solid #8884}\
 th{font-weight:600}summary{cursor:pointer}";
 
-pub(crate) async fn page(State(doors): State<Doors>) -> Result<Response, Refusal> {
-    let tables = doors.jobs.tables().await?;
+pub(crate) async fn page(Asker(jobs): Asker) -> Result<Response, Refusal> {
+    let tables = jobs.tables().await?;
     Ok(([(header::CONTENT_TYPE, "text/html;charset=utf-8")], html(&tables)).into_response())
 }
 

@@ -104,7 +104,7 @@ mod tests {
                 language: Language::Adql,
                 query: "SELECT 1".into(),
                 max_rec: Some(0),
-                format: Format::Csv { header: true },
+                format: Format::CSV,
                 run_id: Some("night 7".into()),
             }
         );
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn format_is_an_older_name_of_responseformat_which_wins() {
-        assert_eq!(read(&[("QUERY", "q"), ("FORMAT", "csv")]).unwrap().format, Format::Csv { header: true });
+        assert_eq!(read(&[("QUERY", "q"), ("FORMAT", "csv")]).unwrap().format, Format::CSV);
         let both = read(&[("QUERY", "q"), ("FORMAT", "csv"), ("RESPONSEFORMAT", "votable")]).unwrap();
         assert_eq!(both.format, Format::default());
     }
@@ -139,7 +139,7 @@ mod tests {
             (&[("QUERY", "a"), ("MAXREC", "-1")], "MAXREC=\"-1\" is not a number of rows"),
             (&[("QUERY", "a"), ("MAXREC", "ten")], "MAXREC=\"ten\" is not a number of rows"),
             (&[("QUERY", "a"), ("MAXREC", "1e3")], "MAXREC=\"1e3\" is not a number of rows"),
-            (&[("QUERY", "a"), ("FORMAT", "fits")], "The format \"fits\" is not offered"),
+            (&[("QUERY", "a"), ("FORMAT", "asdf")], "The format \"asdf\" is not offered"),
             (&[("QUERY", "a"), ("RUNID", long.as_str())], "RUNID has more than 64 characters"),
             (&[("QUERY", "a"), ("UPLOAD", "t,param:t")], "Uploads are not supported"),
         ] {

@@ -2,6 +2,8 @@
 //!
 //! The body is DALI's error document whatever format was asked for: it is the one that every client reads.
 
+use std::time::Duration;
+
 use axum::{
     extract::{
         multipart::MultipartError,
@@ -17,16 +19,28 @@ use jobs::{
 
 use crate::parameters::ParameterError;
 
+/// When to ask again where something that we need is away.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// How somebody may sign in.
+const CHALLENGES: [&str; 2] = ["Basic realm=\"Almagest\", charset=\"UTF-8\"", "Bearer realm=\"Almagest\""];
+
 /// A request that gets no answer, and why.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
     sentence: String,
+    wait: Option<Duration>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, sentence: sentence.into() }
+        Self { status, sentence: sentence.into(), wait: None }
+    }
+
+    /// It is of no use to ask again before.
+    pub(crate) fn retry_after(self, wait: Duration) -> Self {
+        Self { wait: Some(wait), ..self }
     }
 }
 
@@ -88,8 +102,14 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let kind = [(header::CONTENT_TYPE, Format::default().mime())];
         let mut response = (self.status, kind, error_document(&self.sentence)).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+        let away = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(AWAY);
+        if let Some(wait) = self.wait.or(away) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            for challenge in CHALLENGES {
+                response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
         }
         response
     }

@@ -19,20 +19,24 @@ use jobs::{
     formats::{Encoded, Format},
 };
 
-use crate::{Doors, parameters::SyncRequest, refusal::Refusal};
+use crate::{Doors, asker::Asker, parameters::SyncRequest, refusal::Refusal};
 
 /// Tells that an answer was cut where its format cannot: a header of a small answer, a trailer of a large one.
 const OVERFLOW: HeaderName = HeaderName::from_static("almagest-overflow");
 
 type Pairs = Vec<(String, String)>;
 
-pub(crate) async fn sync(State(doors): State<Doors>, request: Request) -> Result<Response, Refusal> {
+pub(crate) async fn sync(
+    State(doors): State<Doors>,
+    Asker(jobs): Asker,
+    request: Request,
+) -> Result<Response, Refusal> {
     let asked = SyncRequest::from_pairs(pairs(request).await?)?;
     if let Some(run_id) = &asked.run_id {
         tracing::info!(?run_id, "the client's name for this run");
     }
     let max_rows = Some(doors.max_rec.allowed(asked.max_rec));
-    let answer = doors.jobs.run(QueryRequest { language: asked.language, text: asked.query, max_rows }).await?;
+    let answer = jobs.run(QueryRequest { language: asked.language, text: asked.query, max_rows }).await?;
     Ok(response(Encoded::new(answer, asked.format)?, asked.format).await?)
 }
 

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod answers;
 mod bad_inputs;
 mod clients;
 mod command_line;
@@ -15,6 +16,7 @@ mod imports;
 mod interruption;
 mod killed;
 mod map;
+mod matches;
 mod postgres;
 mod query;
 mod quickstart;
@@ -22,4 +24,5 @@ mod s3;
 mod s3_tables;
 mod store;
 mod thread;
+mod users;
 mod versions;

@@ -308,6 +308,7 @@ impl Found {
             id: None,
             id_encodes: None,
             director: None,
+            pairs: None,
             nan_is_null: false,
             margins: self.margins.iter().map(|margin| margin.member.clone()).collect(),
             indexes: self.indexes.iter().map(|index| index.member.clone()).collect(),

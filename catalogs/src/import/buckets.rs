@@ -10,6 +10,7 @@
 
 use std::{
     collections::VecDeque,
+    io::Write,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,17 +19,20 @@ use std::{
 };
 
 use arrow::{
-    array::{AsArray, RecordBatch, UInt32Array},
-    compute::{concat_batches, take_record_batch},
+    array::{AsArray, RecordBatch},
+    buffer::Buffer,
+    compute::concat_batches,
     datatypes::{Int64Type, SchemaRef, UInt64Type},
-    ipc::{
-        Block, MetadataVersion,
-        reader::FileDecoder,
-        writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, write_message},
-    },
+    error::ArrowError,
+    ipc::{Block, MetadataVersion, reader::FileDecoder, writer::StreamEncoder},
 };
 
-use super::{convert::NUMBER, direct::DirectWriter, pool::Stop};
+use super::{
+    convert::NUMBER,
+    direct::DirectWriter,
+    gather::{Row, gather},
+    pool::Stop,
+};
 use crate::{CatalogError, HEALPIX_COLUMN};
 
 /// About how many bytes of rows are written and read at once.
@@ -68,7 +72,7 @@ impl Held {
     }
 }
 
-/// Rows sorted by bucket.
+/// Rows sorted by bucket, and along the sky within each.
 struct Scattered {
     rows: RecordBatch,
     /// Each bucket that has rows here, with the first of them.
@@ -79,21 +83,18 @@ struct Scattered {
 
 impl Scattered {
     fn new(rows: &RecordBatch, bucket_of: impl Fn(usize) -> u32) -> Result<Self, CatalogError> {
-        let mut order: Vec<u64> =
-            (0..rows.num_rows()).map(|row| u64::from(bucket_of(row)) << 32 | row as u64).collect();
-        let sorted = if order.is_sorted() {
+        let buckets: Vec<u32> = (0..rows.num_rows()).map(bucket_of).collect();
+        let starts = starts_of(&buckets);
+        let sorted = if buckets.is_sorted() {
             rows.clone()
         } else {
-            order.sort_unstable();
-            take_record_batch(rows, &UInt32Array::from_iter_values(order.iter().map(|entry| *entry as u32)))?
+            let order = order_of(&buckets, &starts, &Keys::of(rows));
+            let columns = rows.columns().iter().map(|column| gather(&[column], &order));
+            RecordBatch::try_new(rows.schema(), columns.collect::<Result<_, _>>()?)?
         };
-        let mut starts: Vec<(u32, u32)> = Vec::new();
-        for (row, entry) in order.iter().enumerate() {
-            let bucket = (entry >> 32) as u32;
-            if starts.last().is_none_or(|(last, _)| *last != bucket) {
-                starts.push((bucket, row as u32));
-            }
-        }
+        let starts =
+            starts.windows(2).zip(0..).filter(|(pair, _)| pair[0] < pair[1]).map(|(pair, bucket)| (bucket, pair[0]));
+        let starts = starts.collect();
         let row_bytes = sorted.get_array_memory_size() as f64 / sorted.num_rows().max(1) as f64;
         Ok(Self { rows: sorted, starts, row_bytes })
     }
@@ -108,6 +109,34 @@ impl Scattered {
     fn bytes(&self) -> usize {
         (self.row_bytes * self.rows.num_rows() as f64) as usize
     }
+}
+
+/// How many rows come before those of each bucket when they are sorted by bucket; at last, how many there are.
+fn starts_of(buckets: &[u32]) -> Vec<u32> {
+    let mut starts = vec![0; buckets.iter().max().map_or(1, |last| *last as usize + 2)];
+    buckets.iter().for_each(|bucket| starts[*bucket as usize + 1] += 1);
+    let mut before = 0;
+    for start in &mut starts {
+        before += *start;
+        *start = before;
+    }
+    starts
+}
+
+/// Rows in the order of their buckets, and along the sky within each: so who sorts a bucket finds long runs in order, and
+/// reads them forward.
+fn order_of(buckets: &[u32], starts: &[u32], keys: &Keys<'_>) -> Vec<Row> {
+    let mut next = starts.to_vec();
+    let mut order = vec![(0, 0); buckets.len()];
+    for (row, bucket) in (0..).zip(buckets) {
+        let place = &mut next[*bucket as usize];
+        order[*place as usize] = (keys.at(row as usize).0, row);
+        *place += 1;
+    }
+    for pair in starts.windows(2) {
+        order[pair[0] as usize..pair[1] as usize].sort_unstable();
+    }
+    order.into_iter().map(|(_, row)| Row { part: 0, row }).collect()
 }
 
 struct Spilled {
@@ -266,6 +295,8 @@ impl Spilled {
                 .map_err(|error| CatalogError::io(format!("making a spill file in {}", folder.display()), error))?,
         };
         let before = writer.position();
+        let mut encoder = StreamEncoder::try_new(schema)?;
+        encoder.encode(&RecordBatch::new_empty(Arc::clone(schema)))?; // the schema comes first, and is known
         for group in order.chunk_by(|a, b| a.0 == b.0) {
             let bucket = group[0].0;
             let mut together: Vec<RecordBatch> = Vec::new();
@@ -276,12 +307,12 @@ impl Spilled {
                 bytes += (rows.num_rows() as f64 * scattered.row_bytes) as usize;
                 together.push(rows);
                 if bytes >= BLOCK_BYTES {
-                    self.write_block(&mut writer, schema, bucket, &std::mem::take(&mut together))?;
+                    self.write_block(&mut writer, schema, bucket, &std::mem::take(&mut together), &mut encoder)?;
                     bytes = 0;
                 }
             }
             if !together.is_empty() {
-                self.write_block(&mut writer, schema, bucket, &together)?;
+                self.write_block(&mut writer, schema, bucket, &together, &mut encoder)?;
             }
         }
         let written = writer.position() - before;
@@ -295,20 +326,26 @@ impl Spilled {
         schema: &SchemaRef,
         bucket: u32,
         batches: &[RecordBatch],
+        encoder: &mut StreamEncoder,
     ) -> Result<(), CatalogError> {
         let rows = match batches {
             [one] => one.clone(),
             several => concat_batches(schema, several)?,
         };
-        let options = IpcWriteOptions::default();
-        let mut no_dictionaries = DictionaryTracker::new(false);
-        let (_, encoded) =
-            IpcDataGenerator::default().encode(&rows, &mut no_dictionaries, &options, &mut Default::default())?;
+        let message = encoder.encode(&rows)?;
         let offset = writer.position();
-        let (head, body) = write_message(writer, encoded, &options)?;
-        self.blocks[bucket as usize].push(Written { offset, head: head as u32, body: body as u64 });
+        let head = head_of(&message)?;
+        message.iter().try_for_each(|buffer| writer.write_all(buffer)).map_err(|error| failed("writing", error))?;
+        let body = writer.position() - offset - u64::from(head);
+        self.blocks[bucket as usize].push(Written { offset, head, body });
         Ok(())
     }
+}
+
+/// How long the head of a message is: it begins with a marker of four bytes and the length of what follows.
+fn head_of(message: &[Buffer]) -> Result<u32, ArrowError> {
+    let told = message.first().and_then(|begin| begin.get(4..8)?.try_into().ok()).map(u32::from_le_bytes);
+    told.map(|length| 8 + length).ok_or_else(|| ArrowError::IpcError("a message has no head".to_owned()))
 }
 
 /// What rows are sorted by: their cell, where they have one, and their number.

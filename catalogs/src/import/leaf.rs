@@ -1,9 +1,9 @@
 //! One Parquet file: rows in their order, row groups and pages small enough to prune, a checksum on the way.
 //!
 //! ```text
-//!   batches of a bucket ─▶ the order of their rows ─▶ column by column: one array ─▶ in order ─▶ encoded, row group by row group
+//!   batches of a bucket ─▶ the order of their rows ─▶ column by column, row group by row group: an array in that order ─▶ encoded
 //! ```
-//! One column is at work at a time, so that its values stay near the processor. Row groups end where the rows say it and
+//! One column of one row group is at work at a time, so that its values stay near the processor. Row groups end where the rows say it and
 //! never where a batch does, so that the same rows give the same bytes, whether they were in memory, came from the disk,
 //! or were too many to be sorted at once.
 //!
@@ -19,8 +19,7 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array},
-    compute::{concat, take},
+    array::{ArrayRef, AsArray, RecordBatch},
     datatypes::{DataType, Int64Type, SchemaRef},
 };
 use parquet::{
@@ -41,6 +40,7 @@ use sha2::{Digest, Sha256};
 use super::{
     buckets::{Buckets, Keys},
     direct::DirectWriter,
+    gather::{Row, all_rows, gather},
     pool::Stop,
 };
 use crate::{
@@ -216,15 +216,15 @@ impl LeafWriter {
     fn push(&mut self, batches: &[RecordBatch], stop: &Stop) -> Result<(), CatalogError> {
         let without_number = |batch: &RecordBatch| batch.columns()[1..].to_vec();
         let begun = self.begun.take();
-        let before = begun.as_ref().map_or(0, RecordBatch::num_rows) as u32;
-        let mut order: Vec<u32> = (0..before).collect();
-        order.extend(order_of(batches).into_iter().map(|row| before + row));
+        let before = usize::from(begun.is_some());
+        let mut order = all_rows(begun.iter().map(RecordBatch::num_rows));
+        order.append(&mut order_of(batches, before));
         let stored = begun.iter().map(|begun| begun.columns().to_vec()).chain(batches.iter().map(without_number));
         self.write(&stored.collect::<Vec<_>>(), &order, false, stop)
     }
 
     /// Writes the row groups that these rows fill, and the last one if it is the end. The others are kept.
-    fn write(&mut self, batches: &[Vec<ArrayRef>], order: &[u32], ends: bool, stop: &Stop) -> Result<(), CatalogError> {
+    fn write(&mut self, batches: &[Vec<ArrayRef>], order: &[Row], ends: bool, stop: &Stop) -> Result<(), CatalogError> {
         let groups = row_groups(batches, order, self.row_group_rows, ends);
         let full = groups.last().map_or(0, |group| group.end);
         let writers: Vec<Vec<ArrowColumnWriter>> =
@@ -232,22 +232,21 @@ impl LeafWriter {
         let mut writers: Vec<_> = writers.into_iter().map(Vec::into_iter).collect();
         let mut chunks: Vec<Vec<_>> = groups.iter().map(|_| Vec::new()).collect();
         let (now, later) = order.split_at(full);
-        let (now, later) = (UInt32Array::from(now.to_vec()), UInt32Array::from(later.to_vec()));
         let mut kept: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         let schema = Arc::clone(&self.schema);
         for (index, field) in schema.fields().iter().enumerate() {
             stop.check()?;
-            let parts: Vec<&dyn Array> = batches.iter().map(|batch| batch[index].as_ref()).collect();
-            let together = concat(&parts)?;
-            let column = take(&together, &now, None)?;
-            kept.push(take(&together, &later, None)?);
-            drop(together);
-            self.statistics.add_to(index, &column)?;
-            if index == 0 && has_cells(&schema) {
-                self.note_cells(&column);
+            let parts: Vec<&ArrayRef> = batches.iter().map(|batch| &batch[index]).collect();
+            if !later.is_empty() {
+                kept.push(gather(&parts, later)?);
             }
             for (group, (writers, chunks)) in groups.iter().zip(writers.iter_mut().zip(&mut chunks)) {
-                for leaf in compute_leaves(field, &column.slice(group.start, group.len()))? {
+                let column = gather(&parts, &now[group.clone()])?;
+                self.statistics.add_to(index, &column)?;
+                if index == 0 && has_cells(&schema) {
+                    self.note_cells(&column);
+                }
+                for leaf in compute_leaves(field, &column)? {
                     // There are as many writers as the schema has leaves.
                     let Some(mut writer) = writers.next() else { continue };
                     writer.write(&leaf)?;
@@ -278,7 +277,7 @@ impl LeafWriter {
     /// Ends the file.
     pub(super) fn finish(mut self) -> Result<Leaf, CatalogError> {
         if let Some(begun) = self.begun.take() {
-            let order: Vec<u32> = (0..begun.num_rows() as u32).collect();
+            let order = all_rows([begun.num_rows()].into_iter());
             self.write(&[begun.columns().to_vec()], &order, true, &Stop::default())?;
         }
         let Summed { inner, digest, bytes } = self.file.into_inner()?;
@@ -295,12 +294,12 @@ impl LeafWriter {
 
 /// Where row groups end: after so many rows, or so many bytes where rows are wide. The last one is left out unless it is
 /// the end.
-fn row_groups(batches: &[Vec<ArrayRef>], order: &[u32], most: usize, ends: bool) -> Vec<Range<usize>> {
+fn row_groups(batches: &[Vec<ArrayRef>], order: &[Row], most: usize, ends: bool) -> Vec<Range<usize>> {
     let sizes = row_sizes(batches);
     let mut groups = Vec::new();
     let (mut first, mut bytes) = (0, 0);
     for (place, row) in order.iter().enumerate() {
-        bytes += sizes.as_ref().map_or(0, |sizes| sizes[*row as usize] as usize);
+        bytes += sizes.as_ref().map_or(0, |sizes| sizes[row.part as usize][row.row as usize] as usize);
         if place + 1 - first >= most || bytes >= ROW_GROUP_BYTES {
             groups.push(first..place + 1);
             (first, bytes) = (place + 1, 0);
@@ -313,7 +312,7 @@ fn row_groups(batches: &[Vec<ArrayRef>], order: &[u32], most: usize, ends: bool)
 }
 
 /// About how many bytes each row has in columns of no fixed width; nothing where there are none.
-fn row_sizes(batches: &[Vec<ArrayRef>]) -> Option<Vec<u32>> {
+fn row_sizes(batches: &[Vec<ArrayRef>]) -> Option<Vec<Vec<u32>>> {
     fn add<O: Copy + Into<i64>>(offsets: &[O], width: i64, sizes: &mut [u32]) {
         for (size, pair) in sizes.iter_mut().zip(offsets.windows(2)) {
             let bytes = (pair[1].into() - pair[0].into()).saturating_mul(width);
@@ -338,28 +337,26 @@ fn row_sizes(batches: &[Vec<ArrayRef>]) -> Option<Vec<u32>> {
     }
     let is_variable = |batch: &Vec<ArrayRef>| batch.iter().any(|column| !column.data_type().is_primitive());
     batches.first().is_some_and(is_variable).then(|| {
-        let mut sizes = Vec::with_capacity(batches.iter().filter_map(|batch| Some(batch.first()?.len())).sum());
-        for batch in batches {
-            let first = sizes.len();
-            sizes.resize(first + batch.first().map_or(0, |column| column.len()), 0);
-            batch.iter().for_each(|values| column(values, &mut sizes[first..]));
-        }
-        sizes
+        let of_batch = |batch: &Vec<ArrayRef>| {
+            let mut sizes = vec![0; batch.first().map_or(0, |column| column.len())];
+            batch.iter().for_each(|values| column(values, &mut sizes));
+            sizes
+        };
+        batches.iter().map(of_batch).collect()
     })
 }
 
-/// The order of the rows of some batches, one after the other: by cell, then by number.
-fn order_of(batches: &[RecordBatch]) -> Vec<u32> {
-    let rows = batches.iter().map(RecordBatch::num_rows).sum();
-    let mut numbers: Vec<u64> = Vec::with_capacity(rows);
-    let mut order: Vec<(i64, u32)> = Vec::with_capacity(rows);
-    for batch in batches {
-        let keys = Keys::of(batch);
-        let first = numbers.len() as u32;
-        order.extend((0..batch.num_rows()).map(|row| (keys.at(row).0, first + row as u32)));
-        numbers.extend((0..batch.num_rows()).map(|row| keys.at(row).1));
+/// The order of the rows of some batches, which come after `before` others: by cell, then by number.
+fn order_of(batches: &[RecordBatch], before: usize) -> Vec<Row> {
+    let keys: Vec<Keys<'_>> = batches.iter().map(Keys::of).collect();
+    let number = |row: Row| keys[row.part as usize - before].at(row.row as usize).1;
+    let mut order: Vec<(i64, Row)> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    for (part, (keys, batch)) in keys.iter().zip(batches).enumerate() {
+        let part = (before + part) as u32;
+        order.extend((0..batch.num_rows() as u32).map(|row| (keys.at(row as usize).0, Row { part, row })));
     }
-    order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| numbers[a.1 as usize].cmp(&numbers[b.1 as usize])));
+    // By merging, since there are long runs in order.
+    order.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| number(a.1).cmp(&number(b.1))));
     order.into_iter().map(|(_, row)| row).collect()
 }
 

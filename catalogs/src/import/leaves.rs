@@ -79,7 +79,7 @@ pub(super) async fn write_leaves(
     let encoding = Arc::new(Semaphore::new(target.at_a_time()));
     let in_flight = Arc::new(Semaphore::new(target.at_a_time() + 2));
     let memory = Arc::new(Semaphore::new((target.at_work() as u64).div_ceil(UNIT).max(1) as usize));
-    let rows = &distributed.tally.partitions;
+    let rows = distributed.tally.partitions.clone();
     let total: u64 = rows.iter().sum();
     let mut written: u64 = rows.iter().zip(finished).filter(|(_, done)| **done).map(|(rows, _)| rows).sum();
     let mut spilled = 0;
@@ -104,6 +104,7 @@ pub(super) async fn write_leaves(
                     let mut writer = LeafWriter::new(&target.style, &local)?;
                     let Target { spill, stop, .. } = &*target;
                     let spilled = write_bucket(&distributed.buckets, number, target.share(), spill, stop, &mut writer)?;
+                    free(distributed);
                     drop(permit);
                     Ok::<_, CatalogError>((writer.finish()?, spilled))
                 }
@@ -123,6 +124,7 @@ pub(super) async fn write_leaves(
             Ok::<_, CatalogError>((number, file, leaf.statistics, spilled))
         });
     }
+    free(distributed);
     while let Some(done) = tasks.join_next().await {
         let (number, file, statistics, more) = done??; // the first failure drops the set, which stops the others
         if file.rows != rows[number] {
@@ -135,6 +137,13 @@ pub(super) async fn write_leaves(
         journal.note((file, statistics)).await?;
     }
     Ok(spilled)
+}
+
+/// Gives rows back that nobody else needs, while work goes on: there may be much memory and a large file among them.
+fn free(distributed: Arc<Distributed>) {
+    if let Some(last) = Arc::into_inner(distributed) {
+        std::thread::spawn(move || drop(last));
+    }
 }
 
 /// Writes the rows that were set aside, if there are any.

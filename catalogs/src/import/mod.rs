@@ -29,6 +29,7 @@ mod buckets;
 mod convert;
 mod direct;
 mod distribute;
+mod gather;
 mod journal;
 mod leaf;
 mod leaves;

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use sky::Arcsec;
 
-use crate::{CatalogSnapshot, IdCells, TableName, snapshot::hexadecimal};
+use crate::{CatalogSnapshot, IdCells, Pairs, TableName, snapshot::hexadecimal};
 
 /// What an import shall do.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub struct ImportPlan {
     pub id_encodes: Option<IdCells>,
     /// Columns of arrays, and the names of their elements. A row with another number of elements is a bad row.
     pub elements: Vec<(String, Vec<String>)>,
+    /// The tables whose rows the rows pair: whoever makes the plan has seen to it that what it says is true.
+    pub pairs: Option<Pairs>,
     /// What becomes of rows that cannot be read or have no position.
     pub bad_rows: BadRowPolicy,
     /// The most rows that a partition may have, if its finest cell allows it.
@@ -169,6 +171,7 @@ impl ImportPlan {
             duplicates: DuplicatePolicy::default(),
             id_encodes: None,
             elements: Vec::new(),
+            pairs: None,
             bad_rows: BadRowPolicy::default(),
             max_rows: 1_000_000,
             min_order: 0,
@@ -261,7 +264,7 @@ impl ImportPlan {
             (&self.cast, &self.sentinels, self.keep_nan, described, &self.id, &self.duplicates, self.bad_rows),
             (self.max_rows, self.min_order, self.max_order, &self.margins, &self.indexes),
             self.base.is_some(),
-            (&self.id_encodes, &self.elements),
+            (&self.id_encodes, &self.elements, &self.pairs),
         );
         hexadecimal(&Sha256::digest(format!("{options:?}")))
     }

@@ -10,7 +10,7 @@ use parquet::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    CatalogError, CatalogStore, DataFile, Descriptor, HEALPIX_COLUMN, Kind, Properties,
+    CatalogError, CatalogStore, DataFile, Descriptor, HEALPIX_COLUMN, Kind, Pairs, Properties,
     footers::Footers,
     import::{ImportPlan, journal::Finished, leaf::Style},
     layout, manifest,
@@ -117,7 +117,24 @@ impl Version<'_> {
         let Descriptor { rows, position, kind, .. } = self.descriptor;
         let mut properties = Properties::default();
         properties.set("obs_collection", self.table);
-        properties.set("dataproduct_type", if *kind == Kind::Source { "source" } else { "object" });
+        properties.set(
+            "dataproduct_type",
+            match kind {
+                Kind::Source => "source",
+                Kind::Association => "association",
+                _ => "object",
+            },
+        );
+        if let Some(Pairs { left, right }) = &self.descriptor.pairs {
+            properties.set("hats_primary_table_url", &left.table);
+            properties.set("hats_col_assn_primary", &left.id);
+            properties.set("hats_col_assn_primary_assn", &left.column);
+            properties.set("hats_assn_join_table_url", &right.table);
+            properties.set("hats_col_assn_join", &right.id);
+            properties.set("hats_col_assn_join_assn", &right.column);
+            properties.set("hats_assn_leaf_files", "True");
+            properties.set("hats_assn_max_separation", right.separation_arcsec);
+        }
         properties.set("hats_nrows", rows);
         properties.set("hats_max_rows", plan.max_rows);
         properties.set("hats_estsize", self.files.iter().map(|(file, _)| file.bytes).sum::<u64>() / 1024);

@@ -372,12 +372,10 @@ pub(super) async fn finish(
         let begun = Instant::now();
         write_aside(Arc::clone(&target), Arc::clone(&distributed)).await?;
         journal::write_tally(store, root, &distributed.tally).await?;
-        let spilled =
-            write_leaves(Arc::clone(&target), Arc::clone(&distributed), &decision.planned, &finished, &mut journal);
-        let spilled = spilled.await?;
-        report.stages.push(("write".to_owned(), seconds_since(begun)));
         let mut tally = distributed.tally.clone();
-        tally.spilled_bytes += spilled;
+        let written = write_leaves(Arc::clone(&target), distributed, &decision.planned, &finished, &mut journal);
+        tally.spilled_bytes += written.await?;
+        report.stages.push(("write".to_owned(), seconds_since(begun)));
         tally
     } else {
         tally.unwrap_or_default()
@@ -478,10 +476,11 @@ fn describe(plan: &ImportPlan, decision: &Decision, rows: u64, tally: &Tally) ->
     Descriptor {
         format: Descriptor::FORMAT,
         name: plan.name.to_string(),
-        kind: match (plan.has_cells(), &follows) {
-            (false, _) => Kind::Table,
-            (true, None) => Kind::Object,
-            (true, Some(_)) => Kind::Source,
+        kind: match (plan.has_cells(), &follows, &plan.pairs) {
+            (false, _, _) => Kind::Table,
+            (true, _, Some(_)) => Kind::Association,
+            (true, None, None) => Kind::Object,
+            (true, Some(_), None) => Kind::Source,
         },
         data: None,
         rows,
@@ -493,6 +492,7 @@ fn describe(plan: &ImportPlan, decision: &Decision, rows: u64, tally: &Tally) ->
         id: plan.id.clone().or_else(|| base.and_then(|base| base.id.clone())),
         id_encodes,
         director: follows,
+        pairs: plan.pairs.clone(),
         nan_is_null: !plan.keep_nan,
         margins: Vec::new(),
         indexes: Vec::new(),

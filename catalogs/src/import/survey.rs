@@ -213,7 +213,7 @@ pub(super) fn survey(
     order: u8,
 ) -> Result<Survey, CatalogError> {
     let Context { plan, columns, sources, .. } = context;
-    let row_bytes = row_bytes(sources, columns)?;
+    let row_bytes = row_bytes(sources, columns, plan.threads)?;
     let max_rows = max_rows(plan, row_bytes);
     let key = match &plan.position {
         PositionPlan::Like { key, .. } => Some(key.as_str()),
@@ -446,34 +446,49 @@ pub(super) fn max_rows(plan: &ImportPlan, row_bytes: usize) -> u64 {
 }
 
 /// Bytes of a stored row, from the first rows of some of the sources.
-fn row_bytes(sources: &[Box<dyn TableSource>], columns: &Columns) -> Result<usize, CatalogError> {
+fn row_bytes(sources: &[Box<dyn TableSource>], columns: &Columns, threads: usize) -> Result<usize, CatalogError> {
     const LOOKED_AT: usize = 8;
-    let (mut bytes, mut rows) = (0, 0);
     let every = sources.len().div_ceil(LOOKED_AT).max(1);
-    let wanted: Wanted = columns.all();
-    for source in (0..sources.len()).step_by(every) {
-        let Some(piece) = sources[source].pieces(None)?.next() else { continue };
-        let mut failure = None;
-        // A fault is told when its rows are read in earnest.
-        let _ = piece?.decode(&mut |read: Rows| {
-            match columns.convert(source, &read.batch, &read.places, &wanted, None) {
-                Ok(converted) => {
-                    let sizes = converted.columns.iter().map(|column| column.to_data().get_slice_memory_size());
-                    match sizes.sum::<Result<usize, _>>() {
-                        Ok(more) => bytes += more,
-                        Err(error) => failure = Some(CatalogError::from(error)),
-                    }
-                    rows += converted.numbers.len();
-                }
-                Err(error) => failure = Some(error),
-            }
-            Err(FormatError::bad("import", "enough was seen"))
-        });
-        if let Some(failure) = failure {
-            return Err(failure);
+    let next = Mutex::new((0..sources.len()).step_by(every));
+    let work = || -> Result<(usize, usize), CatalogError> {
+        let (mut bytes, mut rows) = (0, 0);
+        loop {
+            let source = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(source) = source else { return Ok((bytes, rows)) };
+            let (more_bytes, more_rows) = first_rows(sources, source, columns)?;
+            (bytes, rows) = (bytes + more_bytes, rows + more_rows);
         }
-    }
+    };
+    let (bytes, rows) = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(sources.len())).map(|_| scope.spawn(work)).collect();
+        let mut all = work();
+        for other in others {
+            let (bytes, rows) = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            all = all.map(|(all_bytes, all_rows)| (all_bytes + bytes, all_rows + rows));
+        }
+        all
+    })?;
     Ok(16 + bytes / rows.max(1))
+}
+
+/// The bytes of the first rows of a source when they are stored, and how many rows these are.
+fn first_rows(
+    sources: &[Box<dyn TableSource>],
+    source: usize,
+    columns: &Columns,
+) -> Result<(usize, usize), CatalogError> {
+    let wanted: Wanted = columns.all();
+    let mut found = Ok((0, 0));
+    let Some(piece) = sources[source].pieces(None)?.next() else { return found };
+    // A fault is told when its rows are read in earnest.
+    let _ = piece?.decode(&mut |read: Rows| {
+        found = columns.convert(source, &read.batch, &read.places, &wanted, None).and_then(|converted| {
+            let sizes = converted.columns.iter().map(|column| column.to_data().get_slice_memory_size());
+            Ok((sizes.sum::<Result<usize, _>>()?, converted.numbers.len()))
+        });
+        Err(FormatError::bad("import", "enough was seen"))
+    });
+    found
 }
 
 /// A partition that will be made.

@@ -82,8 +82,8 @@ pub(super) fn extremes(array: &ArrayRef) -> Option<(ArrayRef, ArrayRef)> {
     }
     match array.data_type() {
         DataType::Boolean => of!(array.as_boolean(), min_boolean, max_boolean, BooleanArray),
-        DataType::Float32 => floats(array.as_primitive::<Float32Type>(), 0.0, f32::min, f32::max),
-        DataType::Float64 => floats(array.as_primitive::<Float64Type>(), 0.0, f64::min, f64::max),
+        DataType::Float32 => floats(array.as_primitive::<Float32Type>()),
+        DataType::Float64 => floats(array.as_primitive::<Float64Type>()),
         DataType::Utf8 => of!(array.as_string::<i32>(), min_string, max_string, StringArray),
         DataType::LargeUtf8 => of!(array.as_string::<i64>(), min_string, max_string, LargeStringArray),
         DataType::Utf8View => of!(array.as_string_view(), min_string_view, max_string_view, StringViewArray),
@@ -122,46 +122,27 @@ where
 }
 
 /// The extremes of what is no NaN. A zero becomes the one that bounds both zeros.
-fn floats<T: ArrowPrimitiveType>(
-    array: &PrimitiveArray<T>,
-    zero: T::Native,
-    lesser: fn(T::Native, T::Native) -> T::Native,
-    greater: fn(T::Native, T::Native) -> T::Native,
-) -> Option<(ArrayRef, ArrayRef)>
+fn floats<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>) -> Option<(ArrayRef, ArrayRef)>
 where
-    T::Native: num_like::Float,
+    T::Native: Float,
 {
-    use num_like::Float;
-    let (mut least, mut greatest) = (T::Native::INFINITE, T::Native::INFINITE.negative());
-    let mut found = false;
-    let mut look = |values: &[T::Native]| {
-        // Eight at a time, so that no comparison waits for the one before it. `min` and `max` pass NaN over.
-        let (mut low, mut high, mut any) = ([least; 8], [greatest; 8], [false; 8]);
-        let chunks = values.chunks_exact(8);
-        let rest = chunks.remainder();
-        for chunk in chunks {
-            for lane in 0..8 {
-                low[lane] = lesser(low[lane], chunk[lane]);
-                high[lane] = greater(high[lane], chunk[lane]);
-                any[lane] |= !chunk[lane].is_no_number();
+    let mut range = Range::new();
+    match array.nulls().filter(|nulls| nulls.null_count() > 0) {
+        None => range.look(array.values()),
+        Some(nulls) => {
+            // NULL is passed over as NaN is.
+            let mut values = [T::Native::NO_NUMBER; 64];
+            let bits = nulls.inner().bit_chunks();
+            for (chunk, valid) in array.values().chunks(64).zip(bits.iter_padded()) {
+                for (place, value) in chunk.iter().enumerate() {
+                    values[place] = if valid >> place & 1 == 1 { *value } else { T::Native::NO_NUMBER };
+                }
+                range.look(&values[..chunk.len()]);
             }
         }
-        for value in rest {
-            low[0] = lesser(low[0], *value);
-            high[0] = greater(high[0], *value);
-            any[0] |= !value.is_no_number();
-        }
-        least = low.into_iter().fold(least, lesser);
-        greatest = high.into_iter().fold(greatest, greater);
-        found |= any.contains(&true);
-    };
-    match array.nulls().filter(|nulls| nulls.null_count() > 0) {
-        None => look(array.values()),
-        Some(nulls) => nulls.valid_slices().for_each(|(start, end)| look(&array.values()[start..end])),
     }
-    if !found {
-        return None;
-    }
+    let (mut least, mut greatest) = range.ends()?;
+    let zero = <T::Native as Float>::ZERO;
     if least == zero {
         least = zero.negative();
     }
@@ -172,32 +153,70 @@ where
     Some((one(least), one(greatest)))
 }
 
+/// How many values are compared side by side, so that no comparison waits for the one before it.
+const LANES: usize = 16;
+
+/// The least and the greatest of the values that were looked at.
+struct Range<F> {
+    low: [F; LANES],
+    high: [F; LANES],
+}
+
+impl<F: Float> Range<F> {
+    fn new() -> Self {
+        Self { low: [F::INFINITE; LANES], high: [F::INFINITE.negative(); LANES] }
+    }
+
+    /// Looks at some values. NaN is neither less nor more than anything.
+    fn look(&mut self, values: &[F]) {
+        let (mut low, mut high) = (self.low, self.high);
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
+            for lane in 0..LANES {
+                low[lane] = if chunk[lane] < low[lane] { chunk[lane] } else { low[lane] };
+                high[lane] = if chunk[lane] > high[lane] { chunk[lane] } else { high[lane] };
+            }
+        }
+        for value in rest {
+            low[0] = if *value < low[0] { *value } else { low[0] };
+            high[0] = if *value > high[0] { *value } else { high[0] };
+        }
+        (self.low, self.high) = (low, high);
+    }
+
+    /// The least and the greatest; none if all were NaN.
+    fn ends(&self) -> Option<(F, F)> {
+        let least = self.low.into_iter().fold(F::INFINITE, |least, low| if low < least { low } else { least });
+        let high = self.high.into_iter();
+        let greatest =
+            high.fold(F::INFINITE.negative(), |greatest, high| if high > greatest { high } else { greatest });
+        (least <= greatest).then_some((least, greatest))
+    }
+}
+
 /// What `f32` and `f64` share and the standard library has no word for.
-mod num_like {
-    pub(super) trait Float: Copy + PartialEq {
-        const INFINITE: Self;
-        fn negative(self) -> Self;
-        fn is_no_number(self) -> bool;
-    }
+trait Float: Copy + PartialOrd {
+    const ZERO: Self;
+    const INFINITE: Self;
+    const NO_NUMBER: Self;
+    fn negative(self) -> Self;
+}
 
-    impl Float for f32 {
-        const INFINITE: Self = f32::INFINITY;
-        fn negative(self) -> Self {
-            -self
-        }
-        fn is_no_number(self) -> bool {
-            self.is_nan()
-        }
+impl Float for f32 {
+    const ZERO: Self = 0.0;
+    const INFINITE: Self = Self::INFINITY;
+    const NO_NUMBER: Self = Self::NAN;
+    fn negative(self) -> Self {
+        -self
     }
+}
 
-    impl Float for f64 {
-        const INFINITE: Self = f64::INFINITY;
-        fn negative(self) -> Self {
-            -self
-        }
-        fn is_no_number(self) -> bool {
-            self.is_nan()
-        }
+impl Float for f64 {
+    const ZERO: Self = 0.0;
+    const INFINITE: Self = Self::INFINITY;
+    const NO_NUMBER: Self = Self::NAN;
+    fn negative(self) -> Self {
+        -self
     }
 }
 

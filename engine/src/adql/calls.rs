@@ -57,6 +57,10 @@ impl Resolver<'_> {
             let sentence = format!("{} stands before OVER, as in {}() OVER (ORDER BY …)", name.value, name.value);
             return Err(Mistake::at(sentence, name.span.start));
         }
+        if names.one_row.is_some() && function.name.to_string() == "unnest" {
+            let sentence = "UNNEST stands in the list after SELECT: ask FROM (SELECT UNNEST(…) AS item …) AS q";
+            return Err(Mistake::at(sentence, name.span.start));
+        }
         let over_rows = function.over.is_none() && functions::is_aggregate(&function.name.to_string());
         match names.one_row {
             Some(place) if over_rows || function.over.is_some() => Err(of_many_rows(&name, place, over_rows)),

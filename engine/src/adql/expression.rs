@@ -8,7 +8,10 @@
 use datafusion::{
     arrow::datatypes::DataType,
     sql::sqlparser::{
-        ast::{AccessExpr, BinaryOperator, Expr, Spanned, Subscript, UnaryOperator, Value, ValueWithSpan},
+        ast::{
+            self, AccessExpr, BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr,
+            FunctionArguments, Spanned, Subscript, UnaryOperator, Value, ValueWithSpan,
+        },
         tokenizer::Location,
     },
 };
@@ -18,8 +21,12 @@ use super::{
     casts,
     resolve::{Names, Resolver},
     scope::dotted,
+    within,
 };
-use crate::{Mistake, functions};
+use crate::{
+    Mistake,
+    functions::{self, item_of},
+};
 
 /// How many brackets may follow a name.
 const DIMENSIONS: usize = 8;
@@ -27,12 +34,27 @@ const DIMENSIONS: usize = 8;
 impl Resolver<'_> {
     /// Resolves what must be true or false.
     pub(super) fn condition(&mut self, expr: &mut Expr, names: &Names<'_>) -> Result<(), Mistake> {
+        ask_of_pairs(expr);
         check_condition(expr, names)?;
         self.expr(expr, names)
     }
 
     /// Resolves an expression and all within it.
     pub(super) fn expr(&mut self, expr: &mut Expr, names: &Names<'_>) -> Result<(), Mistake> {
+        match expr {
+            Expr::Nested(inner) => return self.expr(inner, names),
+            Expr::BinaryOp { left, op: BinaryOperator::And | BinaryOperator::Or, right } => {
+                for condition in [&mut *left, &mut *right] {
+                    ask_of_pairs(condition);
+                    check_condition(condition, names)?;
+                }
+                self.expr(left, names)?;
+                return self.expr(right, names);
+            }
+            Expr::InSubquery { .. } => return self.in_query(expr, names),
+            _ => {}
+        }
+        let names = &Names { filters: false, ..*names };
         match expr {
             Expr::Identifier(name) => {
                 *expr = names.column(name)?;
@@ -43,7 +65,7 @@ impl Resolver<'_> {
                 Ok(())
             }
             Expr::Value(value) => check_value(value),
-            Expr::Nested(inner) | Expr::IsNull(inner) | Expr::IsNotNull(inner) => self.expr(inner, names),
+            Expr::IsNull(inner) | Expr::IsNotNull(inner) => self.expr(inner, names),
             Expr::IsTrue(inner) | Expr::IsNotTrue(inner) | Expr::IsFalse(inner) | Expr::IsNotFalse(inner) => {
                 self.condition(inner, names)
             }
@@ -52,32 +74,17 @@ impl Resolver<'_> {
                 self.expr(a, names)?;
                 self.expr(b, names)
             }
+            Expr::InList { expr: of, .. } if matches!(**of, Expr::Tuple(_)) => {
+                within::in_tuples(expr)?;
+                self.expr(expr, names)
+            }
             Expr::InList { expr, list, .. } => {
                 let of = Compared::of(expr, names);
                 self.expr(expr, names)?;
                 list.iter_mut().try_for_each(|item| self.expr(item, names).and_then(|()| of.with(item)))
             }
-            Expr::InSubquery { expr, subquery, .. } => {
-                self.expr(expr, names)?;
-                let place = subquery.span().start;
-                match self.query(subquery, Some(names.scope), false)?.len() {
-                    1 => Ok(()),
-                    many => {
-                        Err(Mistake::at(format!("the query of IN answers {many} columns; it may answer one"), place))
-                    }
-                }
-            }
             Expr::Exists { subquery, .. } => self.query(subquery, Some(names.scope), false).map(drop),
-            Expr::Subquery(query) => {
-                let place = query.span().start;
-                match self.query(query, Some(names.scope), false)?.len() {
-                    1 => Ok(()),
-                    many => Err(Mistake::at(
-                        format!("a query that stands for a value answers one column, not {many}"),
-                        place,
-                    )),
-                }
-            }
+            Expr::Subquery(query) => self.value_of_query(query, names),
             Expr::Between { expr, low, high, .. } => {
                 let of = Compared::of(expr, names);
                 [&mut *expr, low, high].into_iter().try_for_each(|part| self.expr(part, names))?;
@@ -95,7 +102,14 @@ impl Resolver<'_> {
             }
             Expr::BinaryOp { .. } => self.binary(expr, names),
             Expr::UnaryOp { .. } => self.unary(expr, names),
-            Expr::Function(function) => self.function(function, names),
+            Expr::Function(function) => {
+                let missing = self.missing_in(function, names);
+                self.function(function, names)?;
+                if let Some(nan) = missing {
+                    *expr = call("nullif", vec![take(expr), nan]);
+                }
+                Ok(())
+            }
             Expr::Cast { .. } | Expr::TypedString(_) => {
                 if let Expr::Cast { expr: inner, .. } = expr {
                     self.expr(inner, names)?;
@@ -148,23 +162,22 @@ impl Resolver<'_> {
 
     fn binary(&mut self, expr: &mut Expr, names: &Names<'_>) -> Result<(), Mistake> {
         let Expr::BinaryOp { left, op, right } = expr else { return Ok(()) };
-        use BinaryOperator::{
-            And, Divide, Eq, Gt, GtEq, Lt, LtEq, Minus, Modulo, Multiply, NotEq, Or, Plus, StringConcat,
-        };
-        if matches!(op, And | Or) {
-            check_condition(left, names)?;
-            check_condition(right, names)?;
-        }
+        use BinaryOperator::{Divide, Eq, Gt, GtEq, Lt, LtEq, Minus, Modulo, Multiply, NotEq, Plus, StringConcat};
+        let compares = matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq);
         let place = left.span().start;
         let (of_left, of_right) = (Compared::of(left, names), Compared::of(right, names));
-        self.expr(left, names)?;
-        self.expr(right, names)?;
-        if matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq) {
+        for operand in [&mut *left, right] {
+            // What a number is compared with may be larger than itself can be.
+            if !(compares && is_number(operand)) {
+                self.expr(operand, names)?;
+            }
+        }
+        if compares {
             of_left.with(right)?;
             of_right.with(left)?;
         }
         let bits = match op {
-            And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq => return Ok(()),
+            Eq | NotEq | Lt | LtEq | Gt | GtEq => return Ok(()),
             Plus | Minus | Multiply | Divide | Modulo | StringConcat => return Ok(()),
             BinaryOperator::BitwiseAnd => "adql_bit_and",
             BinaryOperator::BitwiseOr => "adql_bit_or",
@@ -179,6 +192,18 @@ impl Resolver<'_> {
         let Expr::UnaryOp { op, expr: inner } = expr else { return Ok(()) };
         match op {
             UnaryOperator::Not => self.condition(inner, names),
+            UnaryOperator::Minus if is_least(inner) => Ok(()),
+            UnaryOperator::Minus if Compared::of(inner, names).is_unsigned() => {
+                self.expr(inner, names)?;
+                let zero = Expr::value(Value::Number("0".to_owned(), false));
+                let minus = BinaryOperator::Minus;
+                *expr = Expr::Nested(Box::new(Expr::BinaryOp {
+                    left: Box::new(zero),
+                    op: minus,
+                    right: Box::new(take(inner)),
+                }));
+                Ok(())
+            }
             UnaryOperator::Plus | UnaryOperator::Minus => self.expr(inner, names),
             UnaryOperator::BitwiseNot => {
                 self.expr(inner, names)?;
@@ -187,6 +212,21 @@ impl Resolver<'_> {
             }
             other => Err(Mistake::at(format!("there is no operator {other} in ADQL"), inner.span().start)),
         }
+    }
+
+    /// What stands for a missing element of an array that is unnested: as in any column, NaN is none.
+    fn missing_in(&self, function: &Function, names: &Names<'_>) -> Option<Expr> {
+        let FunctionArguments::List(list) = &function.args else { return None };
+        let [FunctionArg::Unnamed(FunctionArgExpr::Expr(array))] = &list.args[..] else { return None };
+        let unnests = function.name.to_string().eq_ignore_ascii_case("unnest");
+        let (_, _, kind) = Compared::of(array, names).column.filter(|_| unnests)?;
+        let real = match item_of(&kind)?.data_type() {
+            DataType::Float32 => ast::DataType::Real,
+            DataType::Float64 => ast::DataType::DoublePrecision,
+            _ => return None,
+        };
+        let nan = Box::new(Expr::value(Value::SingleQuotedString("NaN".to_owned())));
+        Some(Expr::Cast { kind: CastKind::Cast, expr: nan, data_type: real, array: false, format: None })
     }
 
     /// `t.flux[3]`, whose name and brackets are one chain in the tree.
@@ -220,7 +260,6 @@ impl Resolver<'_> {
 
     /// Resolves what [`Self::element`] has built, whose calls are by names of the plan already.
     fn elements(&mut self, array: &mut Expr, names: &Names<'_>) -> Result<(), Mistake> {
-        use datafusion::sql::sqlparser::ast::{FunctionArg, FunctionArgExpr, FunctionArguments};
         match array {
             Expr::Function(function) if function.name.to_string() == "adql_element" => {
                 let FunctionArguments::List(list) = &mut function.args else { return Ok(()) };
@@ -254,8 +293,21 @@ fn check_index(index: &Expr) -> Result<(), Mistake> {
     }
 }
 
-fn check_value(value: &ValueWithSpan) -> Result<(), Mistake> {
-    match &value.value {
+/// Whether this is the magnitude of the least BIGINT, which itself is none.
+fn is_least(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. })
+        if digits.parse() == Ok(i64::MIN.unsigned_abs()))
+}
+
+fn check_value(value: &mut ValueWithSpan) -> Result<(), Mistake> {
+    match &mut value.value {
+        // ADQL has no whole number beyond BIGINT.
+        Value::Number(digits, _) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+            if digits.parse::<i64>().is_err() {
+                digits.push_str("e0");
+            }
+            Ok(())
+        }
         Value::Number(..) | Value::SingleQuotedString(_) | Value::Boolean(_) | Value::Null => Ok(()),
         other => Err(Mistake::at(format!("{other} is no value of ADQL"), value.span.start)),
     }
@@ -265,6 +317,16 @@ fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Nested(inner) => bare(inner),
         other => other,
+    }
+}
+
+/// `XMATCH(…)` as a condition, which it only ever is: `XMATCH(…) = 1`.
+fn ask_of_pairs(expr: &mut Expr) {
+    let Expr::Function(function) = bare(expr) else { return };
+    let name = function.name.to_string();
+    if ["XMATCH", "XMATCH_MUTUAL"].iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+        let (left, one) = (Box::new(take(expr)), Box::new(Expr::value(Value::Number("1".to_owned(), false))));
+        *expr = Expr::BinaryOp { left, op: BinaryOperator::Eq, right: one };
     }
 }
 
@@ -324,6 +386,10 @@ impl Compared {
         };
         let kind = names.scope.resolve(parts).ok().and_then(|found| found.column.kind);
         Self { column: kind.map(|kind| (dotted(parts), parts[0].span.start, kind)) }
+    }
+
+    fn is_unsigned(&self) -> bool {
+        self.column.as_ref().is_some_and(|(_, _, kind)| kind.is_unsigned_integer())
     }
 
     /// Makes a literal one that the column can be compared with. ADQL has no type for truth values, which are therefore

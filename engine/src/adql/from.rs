@@ -7,7 +7,7 @@
 //!   FROM a FULL JOIN b USING (id)   →   FROM a FULL JOIN b ON a.id = b.id, where id is COALESCE(a.id, b.id)
 //! ```
 
-use std::rc::Rc;
+use std::{collections::HashSet, rc::Rc};
 
 use catalogs::TableName;
 use datafusion::{
@@ -62,6 +62,10 @@ impl Resolver<'_> {
                 return Err(Mistake::at("a JOIN says how: by ON, by USING, or as NATURAL JOIN", place.start));
             }
             JoinConstraint::Using(names) => {
+                let mut seen = HashSet::new();
+                if let Some(twice) = names.iter().find(|name| !seen.insert(name.to_string().to_lowercase())) {
+                    return Err(Mistake::at(format!("USING names {twice} twice"), twice.span().start));
+                }
                 names.iter().map(|name| using(name, &left, &right)).collect::<Result<_, _>>()?
             }
             JoinConstraint::Natural => natural(&left, &right, place)?,
@@ -329,8 +333,8 @@ fn merge(left: Tree, right: Tree, common: &[(usize, usize)], kept: Kept) -> Resu
         let rest = tree.visible.iter().enumerate().filter(|(at, _)| !used(*at));
         rest.map(|(_, visible)| Visible { relation: visible.relation + shift, ..visible.clone() }).collect()
     };
-    let lefts: std::collections::HashSet<usize> = common.iter().map(|(a, _)| *a).collect();
-    let rights: std::collections::HashSet<usize> = common.iter().map(|(_, b)| *b).collect();
+    let lefts: HashSet<usize> = common.iter().map(|(a, _)| *a).collect();
+    let rights: HashSet<usize> = common.iter().map(|(_, b)| *b).collect();
     visible.extend(others(&left, &|at| lefts.contains(&at), 0));
     visible.extend(others(&right, &|at| rights.contains(&at), before));
     let mut tree = left;

@@ -9,7 +9,7 @@
 //! ```
 //! `*` is left to the planner unless its columns share names, or were joined by NATURAL or USING.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, Select, SelectItem, SelectItemQualifiedWildcardKind, Spanned, WildcardAdditionalOptions,
@@ -23,6 +23,9 @@ use crate::Mistake;
 
 /// Names of computed columns are cut at so many letters.
 const LABEL: usize = 80;
+
+/// How many columns a query may answer, and each query within it: planning takes longer than they are many.
+pub(crate) const COLUMNS: usize = 5_000;
 
 /// One column of the answer.
 struct Answer {
@@ -79,6 +82,9 @@ pub(super) fn resolve(
             }
             _ => return Err(Mistake::at("SELECT takes *, table.* and expressions with or without a name", place)),
         }
+        if answers.len() > COLUMNS {
+            return Err(Mistake::at(too_many(), place));
+        }
     }
     let renamed = distinguish(&mut answers);
     if renamed || merged {
@@ -89,15 +95,23 @@ pub(super) fn resolve(
     Ok(answers.into_iter().map(|answer| answer.column).collect())
 }
 
+/// What is said of a query with more columns than there may be.
+pub(crate) fn too_many() -> String {
+    format!("the answer would have more than {COLUMNS} columns: name those that are needed")
+}
+
 /// Gives each column a name that no other has, nor asks for, and says whether `*` must be written out for it.
 fn distinguish(answers: &mut [Answer]) -> bool {
     let mut asked: HashSet<String> = answers.iter().map(|answer| answer.column.planned.clone()).collect();
     let mut taken: HashSet<String> = HashSet::with_capacity(answers.len());
+    let mut next: HashMap<String, u64> = HashMap::new();
     let mut starred = false;
     for answer in answers {
         if !taken.insert(answer.column.planned.clone()) {
-            let mut free = (2..).map(|number| format!("{}_{number}", answer.column.name));
-            let name = free.find(|name| asked.insert(name.clone())).unwrap_or_default();
+            let number = next.entry(answer.column.name.clone()).or_insert(2);
+            let mut free = (*number..).map(|number| (number, format!("{}_{number}", answer.column.name)));
+            let (found, name) = free.find(|(_, name)| asked.insert(name.clone())).unwrap_or_default();
+            *number = found + 1;
             answer.column = Column { name: name.clone(), planned: name, kind: answer.column.kind.take(), plain: false };
             answer.named = false;
             starred |= answer.star;

@@ -10,7 +10,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | accepted beyond the standard | `LIMIT`, `CASE`, window functions, `FILTER`, `CROSS JOIN`, queries as values, `SELECT` without `FROM` of constants, `%`, `& \| ^ ~` and `0x1F`, one item after `IN`, `IS NULL` of expressions, names that begin with `_`, comments in `/* */`, one `;` at the end, `EXPLAIN` before a query, the planner's functions that are not boundless, `NULLS FIRST`, `TRUE` and `FALSE`, `DATE '…'` and `TIMESTAMP '…'`, `ESCAPE` |
+//! | accepted beyond the standard | `LIMIT`, `CASE`, window functions, `FILTER`, `CROSS JOIN`, queries as values, `SELECT` without `FROM` of constants, `%`, `& \| ^ ~` and `0x1F`, one item after `IN`, `IS NULL` of expressions, names that begin with `_`, comments in `/* */`, one `;` at the end, `EXPLAIN` before a query, the planner's functions that are not boundless, `NULLS FIRST`, `TRUE` and `FALSE`, `DATE '…'` and `TIMESTAMP '…'`, `ESCAPE`, `UNNEST` in the list after `SELECT`, lists of values before `IN` |
 //! | refused as the standard does | reserved words as names, types of other languages, `WITH` but at the beginning, geometry and numbers as conditions, `ORDER BY` of a part of `UNION` without parentheses |
 //! | truth values | columns that are true or false stand as conditions, or are compared with 1, 0, `'true'`, `'false'`, `TRUE`, `FALSE` |
 //! | delimited names | are compared to the letter with the declared name; those of tables without regard to case, as no two tables differ by it |
@@ -18,9 +18,10 @@
 //! | names of an answer | the alias as it is written; the declared name of a column; the text of an expression; a name that is taken gets `_2` |
 //! | `^` | is exclusive or and binds as the parser's dialects have it: `&` first, then `^`, then `\|`, all before comparisons |
 //! | coordinate systems | ICRS or none: another is refused rather than passed over |
-//! | casts | a value of a row that does not fit is NULL, a literal that does not fit is a mistake; real numbers lose what follows the point |
+//! | casts | a value of a row that does not fit is NULL, a literal that does not fit is a mistake; real numbers lose what follows the point; a text becomes a number by CAST alone |
+//! | numbers | a whole literal beyond BIGINT is a DOUBLE PRECISION; bytes without a sign are reckoned with as INTEGER |
 //! | brackets | `flux[3]` counts from 1; a name in brackets is that of an element: `flux[jplus::rSDSS]`; a column goes in parentheses: `flux[(band)]` |
-//! | bounds | 4 MiB of text, 300 levels, 200 tables, 100 operands of `UNION`, 100 operators in a row but for AND and OR |
+//! | bounds | 4 MiB of text, 300 levels, 10 brackets within each other, 200 tables, 5,000 columns of an answer, 500 of GROUP BY and of ORDER BY, 100 operands of `UNION`, 100 operators in a row but for AND and OR |
 
 mod calls;
 mod casts;
@@ -34,6 +35,7 @@ mod scope;
 mod sets;
 mod syntax;
 mod tokens;
+mod within;
 mod words;
 
 use datafusion::sql::sqlparser::{
@@ -42,6 +44,7 @@ use datafusion::sql::sqlparser::{
 };
 
 pub use dialect::AdqlDialect;
+pub(crate) use items::{COLUMNS, too_many as too_many_columns};
 
 use crate::{
     EngineError, Mistake, TableSet,
@@ -49,8 +52,15 @@ use crate::{
 };
 use resolve::Resolver;
 
+/// A query as the planner gets it.
+pub(crate) struct Parsed {
+    pub(crate) statement: Statement,
+    /// What the columns of the answer are called.
+    pub(crate) names: Vec<String>,
+}
+
 /// Parses an ADQL query over these tables and rewrites it for the planner. `EXPLAIN` in front of it comes back as such.
-pub(crate) fn parse(text: &str, tables: &TableSet) -> Result<Statement, EngineError> {
+pub(crate) fn parse(text: &str, tables: &TableSet) -> Result<Parsed, EngineError> {
     let tokens::Tokens { tokens, explain } = tokens::read(text)?;
     let tokens = bound(tokens)?;
     let mut parser =
@@ -63,13 +73,12 @@ pub(crate) fn parse(text: &str, tables: &TableSet) -> Result<Statement, EngineEr
         return Err(Mistake::new("ADQL only asks: the query must begin with SELECT or WITH").into());
     };
     let mut resolver = Resolver::new(tables);
-    if let Err(mistake) = resolver.query(query, None, true) {
-        return Err(match resolver.unknown.into_inner() {
-            Some(name) => EngineError::UnknownTable { name, mistake },
-            None => mistake.into(),
-        });
-    }
-    Ok(if explain { explained(statement) } else { statement })
+    let columns = resolver.query(query, None, true).map_err(|mistake| match resolver.unknown.into_inner() {
+        Some(name) => EngineError::UnknownTable { name, mistake },
+        None => mistake.into(),
+    })?;
+    let names = columns.into_iter().map(|column| column.name).collect();
+    Ok(Parsed { statement: if explain { explained(statement) } else { statement }, names })
 }
 
 fn explained(statement: Statement) -> Statement {

@@ -42,14 +42,18 @@ pub(super) struct Names<'a> {
     pub(super) scope: &'a Scope<'a>,
     pub(super) labels: &'a [Column],
     /// What the answer will call its own, for advice.
-    later: &'a [Column],
+    pub(super) later: &'a [Column],
     /// The clause, or what else it is, that looks at one row at a time and has no place for an aggregate.
     pub(super) one_row: Option<&'static str>,
+    /// Whether this is a condition of WHERE, or joined to one by AND or OR: what is unknown is then as good as false.
+    pub(super) filters: bool,
+    /// Whether columns are told by their tables, wherever the expression will stand.
+    pub(super) exactly: bool,
 }
 
 impl<'a> Names<'a> {
     pub(super) fn of(scope: &'a Scope<'a>) -> Self {
-        Self { scope, labels: &[], later: &[], one_row: None }
+        Self { scope, labels: &[], later: &[], one_row: None, filters: false, exactly: false }
     }
 
     pub(super) fn with_labels(self, labels: &'a [Column]) -> Self {
@@ -65,6 +69,7 @@ impl<'a> Names<'a> {
     pub(super) fn column(&self, name: &Ident) -> Result<Expr, Mistake> {
         let written = std::slice::from_ref(name);
         match (self.scope.resolve(written), label(self.labels, name)) {
+            (Ok(_), _) if self.exactly => Ok(self.scope.resolve_exactly(written)?.expr),
             (Ok(found), _) => {
                 let other = |label: &Column| label.planned == found.column.planned && !label.plain;
                 match self.labels.iter().any(other) {
@@ -218,12 +223,13 @@ impl<'t> Resolver<'t> {
         let scope = Scope::new(tree, around);
         let labels = items::resolve(self, select, &scope)?;
         if let Some(condition) = &mut select.selection {
-            let names = Names { later: &labels, ..Names::of(&scope).of_one_row("WHERE") };
+            let names = Names { later: &labels, filters: true, ..Names::of(&scope).of_one_row("WHERE") };
             self.condition(condition, &names)?;
         }
         let names = Names::of(&scope).with_labels(&labels);
         match &mut select.group_by {
             GroupByExpr::Expressions(terms, modifiers) if modifiers.is_empty() => {
+                check_keys("GROUP BY", terms.len(), terms.last())?;
                 let names = names.of_one_row("GROUP BY");
                 terms.iter_mut().try_for_each(|term| self.group(term, &names))?;
             }
@@ -255,6 +261,7 @@ impl<'t> Resolver<'t> {
             return Err(Mistake::new("ORDER BY takes columns, their positions, and expressions"));
         };
         let names = Names::of(scope).with_labels(labels);
+        check_keys("ORDER BY", keys.len(), keys.last().map(|key| &key.expr))?;
         for key in keys {
             if key.with_fill.is_some() {
                 return Err(Mistake::at("WITH FILL is not in ADQL", key.expr.span().start));
@@ -291,6 +298,18 @@ fn by_answers(order: &mut OrderBy, answers: &[SelectItem]) {
 
 fn is_number(value: &ValueWithSpan) -> bool {
     matches!(value.value, Value::Number(..))
+}
+
+/// How many expressions GROUP BY and ORDER BY may have.
+const KEYS: usize = 500;
+
+fn check_keys(clause: &str, count: usize, last: Option<&Expr>) -> Result<(), Mistake> {
+    match last {
+        Some(last) if count > KEYS => {
+            Err(Mistake::at(format!("{clause} takes at most {KEYS} expressions"), last.span().start))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_position(clause: &str, position: &ValueWithSpan, labels: &[Column]) -> Result<(), Mistake> {

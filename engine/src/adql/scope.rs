@@ -1,6 +1,6 @@
 //! What names can mean at one place of a query: the columns that FROM makes visible there, and those around it.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{cell::Cell, collections::HashMap, rc::Rc};
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -148,6 +148,8 @@ pub(super) struct Scope<'a> {
     pub(super) tree: Tree,
     by_name: HashMap<String, Vec<usize>>,
     pub(super) around: Option<&'a Scope<'a>>,
+    /// How often queries within this one have named a column of it.
+    pub(super) asked: Cell<usize>,
 }
 
 impl<'a> Scope<'a> {
@@ -156,7 +158,7 @@ impl<'a> Scope<'a> {
         for (at, visible) in tree.visible.iter().enumerate() {
             by_name.entry(tree.column(visible).name.to_lowercase()).or_default().push(at);
         }
-        Self { tree, by_name, around }
+        Self { tree, by_name, around, asked: Cell::new(0) }
     }
 
     /// The column that is named here, in this scope or in one around it.
@@ -181,7 +183,10 @@ impl<'a> Scope<'a> {
             };
             match found {
                 Some(_) if level > 1 => return Err(too_far_out(written, name)),
-                Some(found) => return Ok(found),
+                Some(found) => {
+                    here.asked.set(here.asked.get() + level);
+                    return Ok(found);
+                }
                 None => exactly = true,
             }
         }

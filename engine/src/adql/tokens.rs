@@ -277,9 +277,22 @@ fn look_alike(letter: char) -> String {
 /// The order and the numbers of clauses, where the parser would only say what it expected.
 fn clauses(tokens: &[TokenWithSpan]) -> Result<(), Mistake> {
     for (at, token) in tokens.iter().enumerate() {
-        let Token::Word(word) = &token.token else { continue };
         let next = tokens.get(at + 1);
+        if let (Token::Comma, Some(Token::Word(clause))) = (&token.token, next.map(|next| &next.token))
+            && matches!(
+                clause.keyword,
+                Keyword::WHERE | Keyword::GROUP | Keyword::ORDER | Keyword::HAVING | Keyword::JOIN
+            )
+        {
+            let sentence = format!("after the comma something is missing before {}", clause.value);
+            return Err(Mistake::at(sentence, token.span.start));
+        }
+        let Token::Word(word) = &token.token else { continue };
         match word.keyword {
+            Keyword::LIMIT if tokens.get(at + 2).is_some_and(|behind| behind.token == Token::Comma) => {
+                let sentence = "LIMIT takes one number; what to pass over is told by OFFSET, as in LIMIT 10 OFFSET 20";
+                return Err(Mistake::at(sentence, token.span.start));
+            }
             Keyword::TOP if !follows_period(tokens, at) => top(&tokens[at + 1..], token.span.start)?,
             Keyword::OFFSET if next.is_some_and(|next| !whole(next)) => {
                 return Err(Mistake::at(

@@ -44,7 +44,7 @@ pub(super) fn plain(message: &str) -> String {
     }
     let mut sentence = match message.split_once("No function matches the given name and argument types '") {
         Some((_, call)) => {
-            let call = call.split('\'').next().unwrap_or_default();
+            let call = call.split_once("'. You might").map_or(call, |(call, _)| call);
             format!("no function takes these arguments: {call}")
         }
         None => message.lines().next().unwrap_or_default().trim_end_matches(':').to_owned(),
@@ -54,6 +54,17 @@ pub(super) fn plain(message: &str) -> String {
         if declared.planned.starts_with("adql_") {
             sentence = replace_word(&sentence, declared.planned, declared.name);
         }
+    }
+    if sentence.starts_with("Unnest should be rewritten") {
+        return "UNNEST stands in the list after SELECT: give it a name there".to_owned();
+    }
+    if sentence.starts_with("unnest() can only be applied") {
+        return "UNNEST takes an array".to_owned();
+    }
+    if sentence.starts_with("Correlated scalar subquery must be aggregated") {
+        return "a query for one value that uses columns of the one around it begins with SELECT TOP 1, or answers an aggregate \
+                such as MAX"
+            .to_owned();
     }
     let sentence = of_groups(&sentence).or_else(|| of_text(&sentence)).unwrap_or_else(|| of_operands(sentence));
     typed(&sentence).replace("found: EOF", "found: the end of the query")
@@ -74,11 +85,21 @@ fn of_groups(sentence: &str) -> Option<String> {
 
 /// What is said of a text that is no number.
 fn of_text(sentence: &str) -> Option<String> {
+    if let Some(number) = sentence.strip_prefix("Cast error: Can't cast value ") {
+        let (number, kind) = number.split_once(" to type ")?;
+        return Some(format!("{number} is no {kind}"));
+    }
     let (text, kind) = sentence.strip_prefix("Cast error: Cannot cast string ")?.split_once(" to value of ")?;
     Some(format!("{text} is no {}", kind.trim_end_matches(" type")))
 }
 
 fn of_operands(sentence: String) -> String {
+    if let Some((_, types)) = sentence.split_once("Incompatible inputs for Union: Previous inputs were of type ")
+        && let Some((one, other)) = types.split_once(", but got incompatible type ")
+    {
+        let other = other.split(" on column ").next().unwrap_or_default();
+        return format!("the columns of {one} and {other} cannot be in one of UNION, INTERSECT or EXCEPT");
+    }
     let said = OPERANDS.iter().find_map(|(start, end, said)| {
         let operands = sentence.strip_prefix(start)?.strip_suffix(end)?;
         Some(format!("{operands} {said}"))
@@ -98,7 +119,21 @@ fn typed(sentence: &str) -> String {
     for (arrow, adql) in TYPES {
         typed = replace_word(&typed, arrow, adql);
     }
-    typed
+    arrays(typed)
+}
+
+/// `FixedSizeList(3 x REAL, field: 'element')` as `REAL[]`.
+fn arrays(mut sentence: String) -> String {
+    while let Some(start) = sentence.find("List(") {
+        let begin = sentence[..start].rfind(|letter: char| !letter.is_ascii_alphabetic()).map_or(0, |at| at + 1);
+        let inside = &sentence[start + "List(".len()..];
+        let Some(end) = inside.find(')') else { break };
+        let item = inside[..end].split(", field").next().unwrap_or_default();
+        let item = item.rsplit_once(" x ").map_or(item, |(_, item)| item);
+        let array = format!("{item}[]");
+        sentence.replace_range(begin..start + "List(".len() + end + 1, &array);
+    }
+    sentence
 }
 
 /// Replaces a name where it stands alone, and not where it begins another.
@@ -147,5 +182,8 @@ mod tests {
         assert_eq!(plain("Cast error: Cannot cast string 'abc' to value of Int32 type"), "'abc' is no INTEGER");
         let point = format!("only an array has elements, not {}", ShapeType::Point.data_type());
         assert_eq!(plain(&point), "only an array has elements, not POINT");
+        let array = "FixedSizeList(3 x Float32, field: 'element') + List(Int64) cannot be computed";
+        assert_eq!(plain(array), "REAL[] + BIGINT[] cannot be computed");
+        assert_eq!(plain("Cast error: Can't cast value 1e30 to type Int64"), "1e30 is no BIGINT");
     }
 }

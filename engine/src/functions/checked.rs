@@ -1,4 +1,4 @@
-//! The arithmetic of plans: `+`, `-` and `*` of whole numbers and every `/` and `%`, NULL where there is no result.
+//! The arithmetic of plans: `+`, `-`, `*`, `/` and `%`, and doubles made reals, NULL where there is no result.
 //!
 //! No query names these: the rule `arithmetic` puts them in the place of the operators, which wrap, give infinities or end
 //! the query. The type of the result is that of both operands.
@@ -9,15 +9,17 @@ use datafusion::{
     arrow::{
         array::{Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, PrimitiveArray},
         buffer::NullBuffer,
+        compute::kernels::numeric,
         datatypes::{
-            DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-            UInt32Type, UInt64Type,
+            DataType, Field, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+            UInt16Type, UInt32Type, UInt64Type,
         },
     },
     common::{ScalarValue, exec_err},
     error::Result,
     logical_expr::{
-        ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+        ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+        Volatility,
     },
 };
 
@@ -78,6 +80,9 @@ impl ScalarUDFImpl for Checked {
                 numbers::<$type>(self.operator, left, right, rows)?
             };
         }
+        if let Some(answer) = finite(self.operator, left, right)? {
+            return Ok(ColumnarValue::Array(answer));
+        }
         let answer: ArrayRef = match left.data_type() {
             DataType::Int8 => of!(Int8Type),
             DataType::Int16 => of!(Int16Type),
@@ -98,6 +103,37 @@ impl ScalarUDFImpl for Checked {
     }
 }
 
+/// The sums, differences or products of columns of real numbers, if none is too large: as nearly always, and then many are
+/// computed at once.
+fn finite(operator: Operator, left: &ColumnarValue, right: &ColumnarValue) -> Result<Option<ArrayRef>> {
+    let kernel = match operator {
+        Operator::Plus => numeric::add,
+        Operator::Minus => numeric::sub,
+        Operator::Multiply => numeric::mul,
+        _ => return Ok(None),
+    };
+    if !left.data_type().is_floating() {
+        return Ok(None);
+    }
+    let answer = match (left, right) {
+        (ColumnarValue::Array(left), ColumnarValue::Array(right)) => kernel(left, right)?,
+        (ColumnarValue::Array(left), ColumnarValue::Scalar(right)) => kernel(left, &right.to_scalar()?)?,
+        (ColumnarValue::Scalar(left), ColumnarValue::Array(right)) => kernel(&left.to_scalar()?, right)?,
+        (ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)) => return Ok(None),
+    };
+    // Looked at without a branch. What lies under a NULL may be infinite and only makes the next look more exact.
+    let finite = match answer.data_type() {
+        DataType::Float32 => {
+            answer.as_primitive::<Float32Type>().values().iter().fold(true, |all, value| all & value.is_finite())
+        }
+        DataType::Float64 => {
+            answer.as_primitive::<Float64Type>().values().iter().fold(true, |all, value| all & value.is_finite())
+        }
+        _ => false,
+    };
+    Ok(finite.then_some(answer))
+}
+
 fn numbers<T: ArrowPrimitiveType>(
     operator: Operator,
     left: &ColumnarValue,
@@ -107,19 +143,66 @@ fn numbers<T: ArrowPrimitiveType>(
 where
     T::Native: ArrowNativeTypeOp,
 {
+    // What is too large for a real number is infinite: x - x is then no zero.
+    let finite = |found: &T::Native| found.sub_wrapping(*found).is_eq(T::Native::ZERO);
     match operator {
-        Operator::Plus => pairs::<T>(left, right, rows, |a, b| a.add_checked(b).ok()),
-        Operator::Minus => pairs::<T>(left, right, rows, |a, b| a.sub_checked(b).ok()),
-        Operator::Multiply => pairs::<T>(left, right, rows, |a, b| a.mul_checked(b).ok()),
-        // A quotient of doubles may be too large: x - x is then no zero.
-        Operator::Divide => pairs::<T>(left, right, rows, |a, b| {
-            a.div_checked(b).ok().filter(|quotient| quotient.sub_wrapping(*quotient).is_eq(T::Native::ZERO))
-        }),
-        Operator::Modulo => pairs::<T>(left, right, rows, |a, b| {
-            let rest = (!b.is_zero()).then(|| a.mod_wrapping(b));
-            rest.filter(|rest| rest.sub_wrapping(*rest).is_eq(T::Native::ZERO))
-        }),
+        Operator::Plus => pairs::<T>(left, right, rows, |a, b| a.add_checked(b).ok().filter(finite)),
+        Operator::Minus => pairs::<T>(left, right, rows, |a, b| a.sub_checked(b).ok().filter(finite)),
+        Operator::Multiply => pairs::<T>(left, right, rows, |a, b| a.mul_checked(b).ok().filter(finite)),
+        Operator::Divide => pairs::<T>(left, right, rows, |a, b| a.div_checked(b).ok().filter(finite)),
+        Operator::Modulo => {
+            pairs::<T>(left, right, rows, |a, b| (!b.is_zero()).then(|| a.mod_wrapping(b)).filter(finite))
+        }
         other => exec_err!("{other} has no checked form"),
+    }
+}
+
+/// A double as a real, NULL where that is too large.
+pub(crate) fn checked_real() -> Arc<ScalarUDF> {
+    static FORM: std::sync::LazyLock<Arc<ScalarUDF>> = std::sync::LazyLock::new(|| {
+        Arc::new(ScalarUDF::new_from_impl(Real { signature: Signature::any(1, Volatility::Immutable) }))
+    });
+    Arc::clone(&FORM)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Real {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Real {
+    fn name(&self) -> &str {
+        "checked_real"
+    }
+
+    fn display_name(&self, arguments: &[Expr]) -> Result<String> {
+        Ok(format!("CAST({} AS REAL)", arguments[0]))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float32)
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let told = arguments.arg_fields[0].metadata().clone();
+        Ok(Arc::new(Field::new(self.name(), DataType::Float32, true).with_metadata(told)))
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let doubles = arguments.args[0].to_array(arguments.number_rows)?;
+        let Some(doubles) = doubles.as_primitive_opt::<Float64Type>() else {
+            return exec_err!("checked_real is not for {}", doubles.data_type());
+        };
+        let real = |double: f64| Some(double as f32).filter(|real| real.is_finite());
+        Ok(ColumnarValue::Array(Arc::new(doubles.unary_opt::<_, Float32Type>(real))))
     }
 }
 

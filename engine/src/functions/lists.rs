@@ -43,7 +43,14 @@ pub(super) fn declared() -> Vec<Function> {
         "arr_element(v, 2)",
     );
     let body = Body::Scalar(Arc::new(ScalarUDF::new_from_impl(Element::new(element))));
-    let mut functions = vec![Function { declaration: element, body }];
+    let unnest = declare!(
+        Origin::Almagest, "UNNEST" as "unnest", ("a": "any[]") -> "any",
+        "Each element of an array in a row of its own, beside what else is selected of its row. An array that is empty or NULL \
+         has no row. It stands in the list after SELECT, and not in an aggregate.",
+        "UNNEST(v)",
+    );
+    let mut functions =
+        vec![Function { declaration: element, body }, Function { declaration: unnest, body: Body::Planner }];
     functions.extend(of_whole_arrays());
     functions
 }
@@ -93,7 +100,7 @@ fn of_whole_arrays() -> Vec<Function> {
 }
 
 /// The type of a list's elements.
-pub(super) fn item_of(list: &DataType) -> Option<&FieldRef> {
+pub(crate) fn item_of(list: &DataType) -> Option<&FieldRef> {
     match list {
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Some(item),
         _ => None,

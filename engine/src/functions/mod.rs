@@ -7,6 +7,7 @@
 //! In a row where an argument is NULL, or is out of the range that a function has, the answer is NULL; a constant that can
 //! never be right is the author's mistake.
 
+mod among;
 mod bits;
 mod checked;
 mod declaration;
@@ -31,6 +32,7 @@ mod sum;
 #[cfg(test)]
 mod testing;
 mod times;
+mod xmatch;
 
 use std::{
     collections::HashSet,
@@ -43,13 +45,17 @@ use datafusion::{
     logical_expr::ScalarUDF,
 };
 
-pub(crate) use checked::checked;
+pub(crate) use among::{Values, among, values_of};
+pub(crate) use checked::{checked, checked_real};
 pub(crate) use declaration::{Body, Function};
 pub use declaration::{Declaration, Form, Origin};
 pub(crate) use geometry::{
-    CIRCLE, CLOSER, CONTAINS, DISTANCE, IN_CIRCLE, IN_SHAPE, INTERSECTS, POINT, WITHIN, from_column, to_dali,
-    unnamed_function,
+    CIRCLE, CLOSER, CONTAINS, DISTANCE, IN_CIRCLE, IN_SHAPE, INTERSECTS, POINT, WITHIN, closer, from_column, in_circle,
+    to_dali, unnamed_function, within,
 };
+pub(crate) use lists::item_of;
+
+pub(crate) use xmatch::{NEAREST, REFUSED, XMATCH, XMATCH_MUTUAL, nearest_function};
 
 /// Functions of DataFusion that make much from little, outside the memory that a query accounts for.
 const BOUNDLESS: [&str; 7] = ["array_repeat", "array_resize", "generate_series", "lpad", "range", "repeat", "rpad"];
@@ -65,6 +71,7 @@ pub(crate) static FUNCTIONS: LazyLock<Vec<Function>> = LazyLock::new(|| {
         times::declared(),
         sexagesimal::declared(),
         geometry::declared(),
+        xmatch::declared(),
         intervals::declared(),
         healpix::declared(),
         frames::declared(),

@@ -19,6 +19,7 @@ use datafusion::{
 };
 
 use super::{Body, Declaration, Function};
+use crate::limits::watch::checkpoint;
 
 /// The constants among a function's arguments, each at its place; NULL is none.
 pub(super) type Constants<'a> = [Option<&'a ScalarValue>];
@@ -135,6 +136,7 @@ impl ScalarUDFImpl for Scalar {
             let constants: Vec<_> = arguments.args.iter().map(constant_of).collect();
             (self.check)(&constants)?;
         }
+        checkpoint(&arguments.config_options)?;
         let rows = if constant { 1 } else { arguments.number_rows };
         let answer = (self.kernel)(&arguments.args, rows)?;
         if constant {

@@ -1,4 +1,5 @@
-//! `SUM` that never wraps: whole numbers are added as 128 bits, and a sum that is no BIGINT is NULL.
+//! `SUM` that never wraps: whole numbers are added as 128 bits, and a sum that is no BIGINT is NULL, as is one that is
+//! infinite.
 //!
 //! It takes the place of DataFusion's `sum`, which adds whole numbers as 64 bits and wraps. The work is still done by that
 //! one: as it adds decimals of 38 digits, numbers are made such on their way in and BIGINTs on their way out.
@@ -10,8 +11,8 @@ use datafusion::{
         array::{ArrayRef, AsArray, BooleanArray},
         compute::cast,
         datatypes::{
-            DataType::{self, Decimal128, Int64, UInt64},
-            Decimal128Type, Field, FieldRef, Int64Type, UInt64Type,
+            DataType::{self, Decimal128, Float64, Int64, UInt64},
+            Decimal128Type, Field, FieldRef, Float64Type, Int64Type, UInt64Type,
         },
     },
     common::ScalarValue,
@@ -31,8 +32,8 @@ use super::{Body, Function, Origin, declaration::declare};
 pub(super) fn declared() -> Vec<Function> {
     let sum = declare!(
         Origin::Adql, "SUM" as "sum", ("x": "DOUBLE PRECISION") -> "DOUBLE PRECISION" | ("x": "BIGINT") -> "BIGINT",
-        "The sum over all rows that are not NULL; without any, NULL. The sum of whole numbers is exact; where it is no BIGINT \
-         it is NULL.",
+        "The sum over all rows that are not NULL; without any, NULL. The sum of whole numbers is exact; one that is \
+         no BIGINT, or more than a DOUBLE PRECISION can hold, is NULL.",
         "SUM(x)",
     );
     let body = Body::Aggregate(Arc::new(AggregateUDF::new_from_impl(Sum { inner: sum_udaf() })));
@@ -97,6 +98,9 @@ impl AggregateUDFImpl for Sum {
 
     fn accumulator(&self, mut arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let returned = arguments.return_type().clone();
+        if returned == Float64 {
+            return Ok(Box::new(Whole { inner: self.inner.accumulator(arguments)?, returned }));
+        }
         if !is_whole(&returned) {
             return self.inner.accumulator(arguments);
         }
@@ -119,6 +123,9 @@ impl AggregateUDFImpl for Sum {
 
     fn create_groups_accumulator(&self, mut arguments: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
         let returned = arguments.return_type().clone();
+        if returned == Float64 {
+            return Ok(Box::new(WholeGroups { inner: self.inner.create_groups_accumulator(arguments)?, returned }));
+        }
         if !is_whole(&returned) {
             return self.inner.create_groups_accumulator(arguments);
         }
@@ -142,6 +149,9 @@ impl AggregateUDFImpl for Sum {
 
 fn widened(values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
     let wide = |values: &ArrayRef| -> Result<ArrayRef> {
+        if *values.data_type() == Float64 {
+            return Ok(Arc::clone(values));
+        }
         let wide = if let Some(whole) = values.as_primitive_opt::<Int64Type>() {
             whole.unary::<_, Decimal128Type>(i128::from)
         } else if let Some(whole) = values.as_primitive_opt::<UInt64Type>() {
@@ -156,6 +166,9 @@ fn widened(values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
 
 /// These sums as what is returned; NULL where it does not hold them.
 fn narrowed(sums: &ArrayRef, returned: &DataType) -> ArrayRef {
+    if let Some(reals) = sums.as_primitive_opt::<Float64Type>() {
+        return Arc::new(reals.unary_opt::<_, Float64Type>(|sum| Some(sum).filter(|sum| sum.is_finite())));
+    }
     let sums = sums.as_primitive::<Decimal128Type>();
     match returned {
         UInt64 => Arc::new(sums.unary_opt::<_, UInt64Type>(|sum| u64::try_from(sum).ok())),

@@ -24,10 +24,11 @@ use std::{
 };
 
 use datafusion::{
-    common::human_readable_size,
     error::{DataFusionError, Result},
     execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation},
 };
+
+use crate::size;
 
 /// How many queries at once have memory that nobody else takes.
 pub(crate) const GUARANTEED: usize = 4;
@@ -189,13 +190,13 @@ impl QueryPool {
         let message = match others > self.pool.guarantee() {
             true => format!(
                 "it holds {}, and other queries hold {} of the {} that there are; try again later",
-                human_readable_size(used),
-                human_readable_size(others),
-                human_readable_size(self.pool.total)
+                size(used as u64),
+                size(others as u64),
+                size(self.pool.total as u64)
             ),
             false => format!(
                 "it may have {}; select fewer columns, group by less, or join and sort fewer rows",
-                human_readable_size(most)
+                size(most as u64)
             ),
         };
         DataFusionError::ResourcesExhausted(message)
@@ -260,7 +261,7 @@ impl MemoryPool for QueryPool {
 
 impl fmt::Display for QueryPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the query's {}", human_readable_size(self.limit))
+        write!(f, "the query's {}", size(self.limit as u64))
     }
 }
 
@@ -320,7 +321,7 @@ mod tests {
         two.try_grow(7 * MIB).unwrap();
         table.try_grow(6 * MIB).unwrap();
         let refused = table.try_grow(1).unwrap_err().to_string();
-        assert!(refused.contains("it may have 40.0 MB"), "{refused}");
+        assert!(refused.contains("it may have 41.9 MB"), "{refused}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use datafusion::{
 use sky::{Arcsec, Coverage, Deg, Moc, Order, Rad};
 
 use super::Region;
+use crate::functions::{Values, values_of};
 
 /// Whole numbers from the first to the last.
 type Run = (i128, i128);
@@ -128,7 +129,13 @@ fn runs(condition: &Expr) -> Option<(&Expr, Vec<Run>, bool)> {
             let numbers = list.iter().map(|number| whole(number).map(|number| (number, number)));
             Some((expr, numbers.collect::<Option<_>>()?, *negated))
         }
-        _ => None,
+        among => match values_of(among)? {
+            (subject, Values::Whole(numbers)) => {
+                let numbers = numbers.iter().map(|number| (i128::from(*number), i128::from(*number)));
+                Some((subject, numbers.collect(), false))
+            }
+            _ => None,
+        },
     }
 }
 

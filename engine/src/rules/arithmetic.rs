@@ -1,13 +1,15 @@
 //! Arithmetic that has no result in one row gives NULL there, and the query goes on.
 //!
 //! ```text
-//! a + b, a - b, a * b    of whole numbers    →  checked_add(a, b) …     beyond the type: NULL
+//! a + b, a - b, a * b    of any numbers      →  checked_add(a, b) …     beyond the type: NULL
 //! -a                     of a whole number   →  checked_subtract(0, a)
 //! a / b, a % b           of any numbers      →  checked_divide(a, b) …  b = 0: NULL
-//! a / 2, a % 2           a constant divisor  →  as it is
+//! x + 1, x * 0.5, a / 2  that cannot fail    →  as it is
+//! CAST(x AS REAL)        of a double         →  checked_real(x)         beyond the type: NULL
+//! u + v, u - v, u * v    of unsigned numbers →  of a larger type that has a sign
 //! ```
-//! It does nothing to `+`, `-` and `*` of floating numbers, which cannot fail, nor to comparisons: what prunes stays as it
-//! was. It runs after the types of all operands are settled.
+//! It does nothing to comparisons: what prunes stays as it was. It runs after the types of all operands are settled, but for
+//! the sign, without which they are settled wrongly.
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -19,14 +21,59 @@ use datafusion::{
     error::Result,
     functions::core::expr_fn::nullif,
     logical_expr::{
-        BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, expr_rewriter::NamePreserver, utils::merge_schema,
+        BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, TryCast, cast, expr_rewriter::NamePreserver,
+        utils::merge_schema,
     },
     optimizer::AnalyzerRule,
 };
 
-use crate::functions::checked;
+use crate::functions::{checked, checked_real};
 
-/// The rule of this file.
+/// The first rule of this file: numbers without a sign get one before they are reckoned with.
+#[derive(Debug)]
+pub(super) struct Signs;
+
+impl AnalyzerRule for Signs {
+    fn name(&self) -> &str {
+        "signs"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        Ok(plan.transform_up_with_subqueries(|plan| of_node(plan, with_signs))?.data)
+    }
+}
+
+/// VOTables have bytes without a sign, and ADQL has no type for them.
+fn with_signs(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let signed = |operand: Box<Expr>, wider: DataType| Box::new(cast(*operand, wider));
+    match expr {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: op @ (Operator::Plus | Operator::Minus | Operator::Multiply),
+            right,
+        }) => {
+            let types = [left.get_type(schema)?, right.get_type(schema)?];
+            match types.each_ref().map(wider_with_sign) {
+                [Some(a), Some(b)] => {
+                    let (left, right) = (signed(left, a), signed(right, b));
+                    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
+                }
+                _ => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+            }
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+fn wider_with_sign(unsigned: &DataType) -> Option<DataType> {
+    match unsigned {
+        DataType::UInt8 => Some(DataType::Int32),
+        DataType::UInt16 | DataType::UInt32 => Some(DataType::Int64),
+        _ => None,
+    }
+}
+
+/// The second rule of this file.
 #[derive(Debug)]
 pub(super) struct Arithmetic;
 
@@ -36,11 +83,14 @@ impl AnalyzerRule for Arithmetic {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        Ok(plan.transform_up_with_subqueries(of_node)?.data)
+        Ok(plan.transform_up_with_subqueries(|plan| of_node(plan, of_expression))?.data)
     }
 }
 
-fn of_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+fn of_node(
+    plan: LogicalPlan,
+    changed: fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
     if matches!(plan, LogicalPlan::Limit(_)) {
         return Ok(Transformed::no(plan)); // its numbers are read as they stand
     }
@@ -51,7 +101,7 @@ fn of_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let names = NamePreserver::new(&plan);
     let changed = plan.map_expressions(|expr| {
         let name = names.save(&expr);
-        expr.transform_up(|expr| of_expression(expr, &schema))
+        expr.transform_up(|expr| changed(expr, &schema))
             .map(|changed| if changed.transformed { changed.update_data(|expr| name.restore(expr)) } else { changed })
     })?;
     if changed.transformed { changed.map_data(|plan| plan.recompute_schema()) } else { Ok(changed) }
@@ -67,6 +117,13 @@ fn of_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             }
             (Box::new(Expr::Literal(ScalarValue::new_zero(&data_type)?, None)), Operator::Minus, inner)
         }
+        Expr::Cast(Cast { expr, ref field }) | Expr::TryCast(TryCast { expr, ref field })
+            if *field.data_type() == DataType::Float32
+                && !matches!(*expr, Expr::Literal(..))
+                && expr.get_type(schema)? == DataType::Float64 =>
+        {
+            return Ok(Transformed::yes(checked_real().call(vec![*expr])));
+        }
         other => return Ok(Transformed::no(other)),
     };
     let data_type = left.get_type(schema)?;
@@ -77,7 +134,8 @@ fn of_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         _ if !same => native(left, right),
         _ if divides && is_harmless_divisor(&right) => native(left, right),
         DataType::Float16 => native(left, right),
-        _ if data_type.is_integer() || (data_type.is_floating() && divides) => {
+        _ if data_type.is_floating() && is_harmless(operator, [&left, &right], &data_type) => native(left, right),
+        _ if data_type.is_integer() || data_type.is_floating() => {
             let Some(function) = checked(operator) else { return native(left, right) };
             Ok(Transformed::yes(function.call(vec![*left, *right])))
         }
@@ -90,17 +148,33 @@ fn of_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     }
 }
 
+/// Whether no real number can be too large: a factor of at most 1, or a term that is less than half of what lies between
+/// the largest number and the one before it.
+fn is_harmless(operator: Operator, operands: [&Expr; 2], data_type: &DataType) -> bool {
+    let least = match operator {
+        Operator::Multiply => 1.0,
+        Operator::Plus | Operator::Minus if *data_type == DataType::Float32 => 1e30,
+        Operator::Plus | Operator::Minus => 1e290,
+        _ => return false,
+    };
+    operands.into_iter().filter_map(constant).any(|value| value.abs() <= least)
+}
+
+fn constant(expr: &Expr) -> Option<f64> {
+    match expr {
+        Expr::Cast(cast) => constant(&cast.expr),
+        Expr::Literal(value, _) => match value.cast_to(&DataType::Float64) {
+            Ok(ScalarValue::Float64(value)) => value,
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// A constant by which every number can be divided: not 0, nor -1, of which the least whole number has no multiple, nor
 /// so small that a quotient may be too large.
 fn is_harmless_divisor(divisor: &Expr) -> bool {
-    match divisor {
-        Expr::Cast(cast) => is_harmless_divisor(&cast.expr),
-        Expr::Literal(value, _) => match value.cast_to(&DataType::Float64) {
-            Ok(ScalarValue::Float64(Some(value))) => value != -1.0 && value.abs() >= 1.0,
-            _ => false,
-        },
-        _ => false,
-    }
+    constant(divisor).is_some_and(|value| value != -1.0 && value.abs() >= 1.0)
 }
 
 #[cfg(test)]
@@ -153,12 +227,25 @@ mod tests {
         let (_, batches) = rows("SELECT 2 / x AS q FROM t").await;
         let quotients: Vec<_> = batches[0].column(0).as_primitive::<Float64Type>().iter().collect();
         assert_eq!(quotients, [None, Some(4.0), None, None], "2e308 is no double");
+        let (_, batches) = rows("SELECT x * 1e308 * 10 AS p FROM t").await; // x is 0, 0.5 and 1e-308
+        let products: Vec<_> = batches[0].column(0).as_primitive::<Float64Type>().iter().collect();
+        assert_eq!(products, [Some(0.0), None, Some(1e-308 * 1e308 * 10.0), None], "5e308 is no double");
+    }
+
+    #[tokio::test]
+    async fn numbers_without_a_sign_get_one_when_they_are_reckoned_with() {
+        let bytes = "(SELECT arrow_cast(b + 1, 'UInt8') AS u, arrow_cast(200, 'UInt8') AS v FROM t WHERE b >= 0)";
+        let ask = |what: &str| format!("SELECT CAST({what} AS BIGINT) FROM {bytes} ORDER BY u");
+        assert_eq!(whole(&ask("u - v")).await, [Some(-199), Some(-198), Some(-194)]);
+        assert_eq!(whole(&ask("v + v")).await, [Some(400); 3]);
+        assert_eq!(whole(&format!("SELECT count(*) FROM {bytes} WHERE u - v < u AND v * v = 40000")).await, [Some(3)]);
     }
 
     #[tokio::test]
     async fn what_cannot_fail_is_left_to_the_planner() {
         let (plan, _) =
-            rows("SELECT x + 1, x * x, a / 34359738368 FROM t WHERE a > 5 AND x / 2 < 1 GROUP BY x, a").await;
+            rows("SELECT x + 1, x - 2.5, x * 0.5, a / 34359738368 FROM t WHERE a > 5 AND x / 2 < 1 GROUP BY x, a")
+                .await;
         assert!(!plan.contains("checked_"), "{plan}");
     }
 

@@ -7,6 +7,7 @@
 //! adql_distance(adql_point(a, b), adql_point(c, d)) <= r                            →  sky_within(a, b, c, d, r)
 //! adql_distance(a, b, c, d) BETWEEN r AND s                                         →  NOT sky_closer(…, r) AND sky_within(…, s)
 //! adql_distance(p, q) <= r                                                          →  sky_within(adql_coord1(p), adql_coord2(p), …, r)
+//! adql_xmatch(p, q, r, k) = 1                                                       →  sky_nearest(adql_coord1(p), …, r, k, false)
 //! CAST(shape AS Utf8)                                                               →  adql_to_text(shape)
 //! ```
 //! Every comparison of the 0 and 1 that says one or the other is understood, in any order, with any numeric cast, in IN and
@@ -39,8 +40,8 @@ use datafusion::{
 
 use crate::{
     functions::{
-        CIRCLE, CLOSER, CONTAINS, DISTANCE, IN_CIRCLE, IN_SHAPE, INTERSECTS, POINT, WITHIN, scalar_planned,
-        unnamed_function,
+        CIRCLE, CLOSER, CONTAINS, DISTANCE, IN_CIRCLE, IN_SHAPE, INTERSECTS, POINT, WITHIN, XMATCH, XMATCH_MUTUAL,
+        nearest_function, scalar_planned, unnamed_function,
     },
     values::{ShapeType, check_system, is_text},
 };
@@ -172,10 +173,9 @@ fn not(expr: Expr) -> Expr {
     }
 }
 
-/// That a point lies in a shape, which a function answers with 1, or doesn't, which it answers with 0.
+/// What a function answers with 1 where the condition holds, as that a point lies in a shape, and with 0 where it doesn't.
 struct Relation {
-    point: [Expr; 2],
-    shape: Expr,
+    condition: Expr,
 }
 
 impl Relation {
@@ -183,26 +183,36 @@ impl Relation {
     fn true_where(self, holds: impl Fn(f64) -> bool, understood: bool) -> Option<Expr> {
         match (holds(1.0), holds(0.0)) {
             _ if !understood => None,
-            (true, false) => Some(self.condition()),
-            (false, true) => Some(not(self.condition())),
+            (true, false) => Some(self.condition),
+            (false, true) => Some(not(self.condition)),
             _ => None,
         }
     }
 
-    fn condition(self) -> Expr {
-        let [lon, lat] = self.point;
-        match circle(&self.shape) {
+    fn of_shape([lon, lat]: [Expr; 2], shape: &Expr) -> Self {
+        let condition = match circle(shape) {
             Some([c1, c2, radius]) => unnamed_function(IN_CIRCLE).call(vec![lon, lat, c1, c2, radius]),
-            None => unnamed_function(IN_SHAPE).call(vec![lon, lat, self.shape]),
-        }
+            None => unnamed_function(IN_SHAPE).call(vec![lon, lat, shape.clone()]),
+        };
+        Self { condition }
+    }
+
+    /// That one row is among the nearest to another.
+    fn of_nearest(call: &ScalarFunction) -> Option<Self> {
+        let [from, to, radius, k @ ..] = call.args.as_slice() else { return None };
+        let mut arguments = [coordinates(from)?, coordinates(to)?].concat();
+        let k = k.first().cloned().unwrap_or_else(|| lit(1_i64));
+        arguments.extend([radius.clone(), k, lit(call.func.name() == XMATCH_MUTUAL)]);
+        Some(Self { condition: nearest_function().call(arguments) })
     }
 }
 
-/// A call of CONTAINS or INTERSECTS that asks for a point in a shape. Seen through casts, which leave 0 and 1 as they are
-/// in every numeric type.
+/// A call of CONTAINS or INTERSECTS that asks for a point in a shape, or one of XMATCH. Seen through casts, which leave 0
+/// and 1 as they are in every numeric type.
 fn relation(expr: &Expr) -> Option<Relation> {
     match expr {
         Expr::Cast(cast) if cast.field.data_type().is_numeric() => relation(&cast.expr),
+        Expr::ScalarFunction(call) if [XMATCH, XMATCH_MUTUAL].contains(&call.func.name()) => Relation::of_nearest(call),
         Expr::ScalarFunction(call) => {
             let [first, second] = call.args.as_slice() else { return None };
             let (point, shape) = match call.func.name() {
@@ -213,7 +223,7 @@ fn relation(expr: &Expr) -> Option<Relation> {
                 },
                 _ => return None,
             };
-            Some(Relation { point, shape: shape.clone() })
+            Some(Relation::of_shape(point, shape))
         }
         _ => None,
     }

@@ -121,7 +121,7 @@ fn whole(expr: &Expr) -> Option<i64> {
 }
 
 /// The scan that a column comes from unchanged, and its name there.
-fn origin<'a>(plan: &'a LogicalPlan, column: &Column) -> Option<(&'a TableScan, String)> {
+pub(super) fn origin<'a>(plan: &'a LogicalPlan, column: &Column) -> Option<(&'a TableScan, String)> {
     let place = plan.schema().maybe_index_of_column(column)?;
     match plan {
         LogicalPlan::TableScan(scan) => Some((scan, plan.schema().field(place).name().clone())),

@@ -5,7 +5,10 @@
 //! filters, by what a join or a sort finds on its way, and by not decoding columns of rows that are not wanted, comes off
 //! these numbers.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use catalogs::{CatalogSnapshot, DataFile};
 use datafusion::{
@@ -35,6 +38,7 @@ use super::{
     both,
     bounds::Nan,
     decide::Decision,
+    index::Ways,
     scan::{self, Columns},
 };
 use crate::io;
@@ -55,6 +59,12 @@ pub(crate) struct ScanEstimate {
     pub(crate) by_sky: bool,
     /// Files that are left by the sky alone.
     pub(crate) files_after_sky: usize,
+    /// Files that are left by the sky and by indexes.
+    pub(crate) files_after_index: usize,
+    /// What tells where the values are that columns are asked for.
+    pub(crate) ways: Ways,
+    /// The columns that have bloom filters in what is read.
+    pub(crate) blooms: BTreeSet<String>,
     /// A sentence for each condition on the sky that left no file out, and why.
     pub(crate) unused: Vec<String>,
     /// The columns by whose ranges files were tried.
@@ -93,6 +103,8 @@ pub(super) async fn estimate(
         table: snapshot.descriptor().name.clone(),
         files_total: snapshot.files().len(),
         files_after_sky: decision.after_sky,
+        files_after_index: decision.after_index,
+        ways: decision.ways.clone(),
         files: files.len(),
         by_sky: decision.sky.is_some(),
         unused: decision.unused.clone(),
@@ -115,6 +127,7 @@ pub(super) async fn estimate(
         told.row_groups_total += part.row_groups_total;
         told.row_groups += part.row_groups;
         told.bytes += part.bytes;
+        told.blooms.extend(part.blooms);
         told.rows = (told.rows.0 + part.rows.0, told.rows.1 + part.rows.1);
     }
     Ok(told)
@@ -182,6 +195,8 @@ async fn of_file(
             _ => groups[number].num_rows() as u64,
         };
         told.row_groups += 1;
+        let with_bloom = groups[number].columns().iter().filter(|column| column.bloom_filter_offset().is_some());
+        told.blooms.extend(with_bloom.map(|column| column.column_path().string()));
         told.bytes += bytes(&footer, number, access, &asked.columns);
         told.rows.0 += if asked.whole && certain[number] { rows } else { 0 };
         told.rows.1 += rows;

@@ -30,12 +30,17 @@ pub(super) fn kept(
     footers: Arc<FileMetadataCache>,
     with_pages: bool,
 ) -> Arc<dyn ParquetFileReaderFactory> {
-    let readers = CachedParquetFileReaderFactory::new(objects, footers);
-    if with_pages { Arc::new(WithPages(readers)) } else { Arc::new(readers) }
+    let readers = Arc::new(CachedParquetFileReaderFactory::new(objects, footers));
+    if with_pages { self::with_pages(readers) } else { readers }
+}
+
+/// The same readers, which ask for page indexes with the footers.
+pub(crate) fn with_pages(readers: Arc<dyn ParquetFileReaderFactory>) -> Arc<dyn ParquetFileReaderFactory> {
+    Arc::new(WithPages(readers))
 }
 
 #[derive(Debug)]
-struct WithPages(CachedParquetFileReaderFactory);
+struct WithPages(Arc<dyn ParquetFileReaderFactory>);
 
 impl ParquetFileReaderFactory for WithPages {
     fn create_reader(

@@ -37,7 +37,7 @@ const MOST_RANGES: usize = 64;
 
 /// Whether a column of whole numbers is in one of the ranges.
 #[derive(Debug, Clone)]
-pub(super) struct HpxRanges {
+pub(crate) struct HpxRanges {
     column: Arc<dyn PhysicalExpr>,
     /// Whether the column is of another type than the ranges.
     is_cast: bool,
@@ -61,6 +61,38 @@ impl HpxRanges {
             ranges: at_most(MOST_RANGES, ranges).into(),
             keeps_null: field.is_nullable(),
         }
+    }
+
+    /// Ranges that ascend, of the order that the column has, however many. They are for rows: what is made of them for
+    /// statistics is [`HpxRanges::for_statistics`].
+    pub(crate) fn of_ranges(column: Arc<dyn PhysicalExpr>, field: &Field, ranges: Vec<Range<i64>>) -> Self {
+        let (is_cast, keeps_null) = (*field.data_type() != DataType::Int64, field.is_nullable());
+        Self { column, is_cast, ranges: joined(ranges.into_iter(), 0).into(), keeps_null }
+    }
+
+    /// Comparisons that are true wherever this is, few enough for the statistics of many row groups and pages.
+    pub(crate) fn for_statistics(&self, most: usize) -> Arc<dyn PhysicalExpr> {
+        let few = Self { ranges: at_most(most, self.ranges.to_vec()).into(), ..self.clone() };
+        few.comparisons()
+    }
+
+    /// The same of another column.
+    pub(crate) fn of(&self, column: &Arc<dyn PhysicalExpr>) -> Self {
+        Self { column: Arc::clone(column), ..self.clone() }
+    }
+
+    /// How many ranges there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    fn comparisons(&self) -> Arc<dyn PhysicalExpr> {
+        let tree = self.tree(&self.ranges);
+        if !self.keeps_null {
+            return tree;
+        }
+        let unknown: Arc<dyn PhysicalExpr> = Arc::new(IsNullExpr::new(Arc::clone(&self.column)));
+        Arc::new(BinaryExpr::new(unknown, Operator::Or, tree))
     }
 
     fn contain(&self, values: &[i64]) -> BooleanBuffer {
@@ -169,12 +201,7 @@ impl PhysicalExpr for HpxRanges {
     }
 
     fn snapshot(&self) -> Result<Option<Arc<dyn PhysicalExpr>>> {
-        let tree = self.tree(&self.ranges);
-        if !self.keeps_null {
-            return Ok(Some(tree));
-        }
-        let unknown: Arc<dyn PhysicalExpr> = Arc::new(IsNullExpr::new(Arc::clone(&self.column)));
-        Ok(Some(Arc::new(BinaryExpr::new(unknown, Operator::Or, tree))))
+        Ok(Some(self.comparisons()))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

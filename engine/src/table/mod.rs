@@ -14,7 +14,9 @@ mod estimate;
 mod footers;
 mod hpx_ranges;
 mod implied;
+mod index;
 mod missing;
+mod pieces;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,10 @@ use datafusion::{
 
 pub(crate) use decide::Decision;
 pub(crate) use estimate::ScanEstimate;
+pub(crate) use footers::with_pages;
+pub(crate) use hpx_ranges::HpxRanges;
+pub(crate) use index::FoundBy;
+pub(crate) use pieces::{bytes_of, in_any_order};
 
 /// One catalogue snapshot, scanned by its exact column names.
 #[derive(Debug)]
@@ -66,6 +72,16 @@ impl SnapshotTable {
         let ours = table.data.is_none() && self.snapshot.position_slack().0 == 0.0;
         let healpix = table.healpix.as_ref().filter(|_| ours && exact(ra) && exact(dec))?;
         (position.ra == ra && position.dec == dec).then(|| (healpix.column.clone(), healpix.order))
+    }
+
+    /// The column of cells that the rows are kept by, where these columns are their positions: its name, the order of the
+    /// cells, and how many degrees a position may be from its cell.
+    pub(crate) fn cells_near(&self, ra: &str, dec: &str) -> Option<(String, u8, f64)> {
+        let position = self.snapshot.position().filter(|position| position.ra == ra && position.dec == dec);
+        let healpix = position.and(self.snapshot.descriptor().healpix.as_ref())?;
+        let field = self.snapshot.schema().field_with_name(&healpix.column).ok()?;
+        let slack = self.snapshot.position_slack().0;
+        field.data_type().is_integer().then(|| (healpix.column.clone(), healpix.order, slack))
     }
 
     /// What is scanned.

@@ -21,7 +21,7 @@ use datafusion::{
     common::{ColumnStatistics, ScalarValue, Statistics, stats::Precision},
     datasource::{
         listing::PartitionedFile,
-        physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource},
+        physical_plan::{FileScanConfigBuilder, ParquetSource},
         source::DataSourceExec,
     },
     error::Result,
@@ -39,19 +39,16 @@ use super::{
     decide::Decision,
     footers,
     hpx_ranges::HpxRanges,
+    pieces::{self, Piece},
 };
 use crate::io;
 
-/// Fewer bytes than this are not divided among threads.
-const WORTH_DIVIDING: u64 = 24 << 20;
-/// Into how many pieces for each thread a table is divided, so that one that is slow keeps none of the others waiting.
-const PIECES_A_THREAD: u64 = 4;
-/// A piece of a file is no smaller: each is opened anew.
-const SMALLEST_PIECE: u64 = 16 << 20;
 /// Where fewer rows than this lie between two ranges of cells, on average, they are in the same page.
 const ROWS_WORTH_A_GAP: u128 = 2_000;
 /// The most ranges of columns of files that a plan carries.
 const MOST_BOUNDS: usize = 1 << 16;
+/// The most for the sake of the order of the rows.
+const MOST_ORDERED: usize = 1 << 17;
 /// The most columns whose exact extremes are told of the table as a whole: more are not asked for, but read.
 const MOST_EXTREMES: usize = 8;
 
@@ -121,7 +118,11 @@ pub(super) async fn plan(
     let statistics = statistics(snapshot, decision, columns, !filters.is_empty(), &load).await?;
     let ordering = ordering(snapshot, decision, columns);
     let bounds = FileBounds::of_scan(snapshot, decision, columns, ordering.is_some(), threads).await?;
-    let groups = groups(snapshot, decision, &bounds, &load, threads, ordering.is_some());
+    let files = decision.files.iter().zip(&load.bytes).map(|(number, bytes)| {
+        let entry = PartitionedFile::new_from_meta(snapshot.object_of(&snapshot.files()[*number]));
+        Piece { file: PartitionedFile { statistics: bounds.of(*number).map(Arc::new), ..entry }, bytes: *bytes }
+    });
+    let groups = pieces::groups(files.collect(), threads, ordering.is_some());
     let cache = session.runtime_env().cache_manager.get_file_metadata_cache();
     let predicate = [within(snapshot, decision, columns), implied].into_iter().flatten().reduce(super::both);
     let reader = footers::kept(objects, cache, predicate.is_some() || !filters.is_empty());
@@ -142,7 +143,10 @@ pub(super) async fn plan(
 }
 
 /// The objects as this query may read them, and the name that its session knows them by.
-fn registered(snapshot: &CatalogSnapshot, session: &dyn Session) -> Result<(ObjectStoreUrl, Arc<dyn ObjectStore>)> {
+pub(super) fn registered(
+    snapshot: &CatalogSnapshot,
+    session: &dyn Session,
+) -> Result<(ObjectStoreUrl, Arc<dyn ObjectStore>)> {
     let store = snapshot.store();
     let url = ObjectStoreUrl::parse(format!("almagest://{:016x}", store.key()))?;
     let objects = io::objects(store, session.config_options());
@@ -214,7 +218,9 @@ fn ordering(snapshot: &CatalogSnapshot, decision: &Decision, columns: &Columns) 
         (Some((_, last)), Some((first, _))) => last <= first,
         _ => false,
     };
-    if !snapshot.descriptor().sorted || !decision.files.windows(2).all(ascend) {
+    // That files follow each other is told by their ranges, and those of one are as many as there are columns.
+    let many = decision.files.len() * columns.schema.fields().len() > MOST_ORDERED;
+    if many || !snapshot.descriptor().sorted || !decision.files.windows(2).all(ascend) {
         return None;
     }
     let column = Arc::new(Column::new(columns.schema.field(place).name(), place));
@@ -372,47 +378,4 @@ async fn statistics(
         }
     }
     Ok(told)
-}
-
-/// The files in as many groups as there are threads, equal in what is read of them, in the order of the sky.
-///
-/// A file that reaches over the end of a group is cut there, and one that is large, into pieces that any thread can take.
-/// An ordered group holds one piece of a file only.
-fn groups(
-    snapshot: &CatalogSnapshot,
-    decision: &Decision,
-    bounds: &FileBounds<'_>,
-    load: &Load,
-    threads: usize,
-    ordered: bool,
-) -> Vec<FileGroup> {
-    let total: u64 = load.bytes.iter().sum();
-    let parts = if total < WORTH_DIVIDING { 1 } else { threads as u64 };
-    let step = match (parts, ordered) {
-        (1, _) => total,
-        (_, true) => total.div_ceil(parts),
-        (_, false) => (total / (parts * PIECES_A_THREAD)).max(SMALLEST_PIECE),
-    };
-    let mut groups = vec![Vec::new(); parts as usize];
-    let mut done = 0;
-    for (number, bytes) in decision.files.iter().zip(&load.bytes) {
-        let file = &snapshot.files()[*number];
-        let entry = PartitionedFile::new_from_meta(snapshot.object_of(file));
-        let entry = PartitionedFile { statistics: bounds.of(*number).map(Arc::new), ..entry };
-        let end = done + bytes;
-        let place = |byte: u64| (u128::from(file.bytes) * u128::from(byte - done) / u128::from(*bytes)) as i64;
-        let cuts = (done / step + 1..end.div_ceil(step)).map(|cut| cut * step);
-        let mut from = done;
-        for to in cuts.chain([end]) {
-            let group = u128::from(from + (to - from) / 2) * u128::from(parts) / u128::from(total);
-            let piece = match to - from == *bytes {
-                true => entry.clone(),
-                false => entry.clone().with_range(place(from), place(to)),
-            };
-            groups[group as usize].push(piece); // the middle of a piece is before the end of all
-            from = to;
-        }
-        done = end;
-    }
-    groups.into_iter().filter(|group| !group.is_empty()).map(FileGroup::new).collect()
 }

@@ -1,5 +1,8 @@
 //! What a scan reads, by the counts of the reader, and what was told of it before.
 
+mod joined;
+mod operators;
+
 use std::{fs, path::Path, sync::Arc};
 
 use catalogs::{

@@ -1,14 +1,11 @@
 //! ADQL by the book: the standard's queries and our own list plan, or are refused with the right sentence.
 
-use std::{path::Path, sync::Arc};
+mod house;
 
-use arrow::{
-    array::RecordBatch,
-    datatypes::{DataType, Field, Schema, TimeUnit},
-};
-use catalogs::{CatalogSnapshot, CatalogStore, StoreOptions, import};
+use std::path::Path;
+
+use arrow::datatypes::{DataType, Field};
 use engine::{Engine, EngineError, EngineOptions, Language, QueryLimits, TableSet};
-use formats::Batches;
 
 /// Queries that the standard's grammar does not have, and that are answered because people ask them.
 const BEYOND: [&str; 5] = [
@@ -19,53 +16,13 @@ const BEYOND: [&str; 5] = [
     "SELECT CASE WHEN ra > 1 THEN 1 ELSE 0 END FROM demo.stars",
 ];
 
-fn tables_of_the_list() -> Vec<(&'static str, Vec<Field>)> {
-    let field = |name: &str, kind: DataType| Field::new(name, kind, true);
-    let array = |item: DataType| DataType::List(Arc::new(Field::new_list_field(item, true)));
-    let with = |field: Field, key: &str, value: &str| field.with_metadata([(key.to_owned(), value.to_owned())].into());
-    let stars = vec![
-        field("source_id", DataType::Int64),
-        with(field("ra", DataType::Float64), "vo:unit", "deg"),
-        with(field("dec", DataType::Float64), "vo:unit", "deg"),
-        field("parallax", DataType::Float64),
-        field("phot_g_mean_mag", DataType::Float32),
-        field("RAJ2000", DataType::Float64),
-        field("B-V", DataType::Float32),
-        field("designation", DataType::Utf8),
-        field("flux", array(DataType::Float32)),
-        field("has_rv", DataType::Boolean),
-        field("obs_time", DataType::Timestamp(TimeUnit::Microsecond, None)),
-        field("size", DataType::Float32),
-        field("flags", DataType::Int32),
-        with(field("footprint", array(DataType::Float64)), "vo:xtype", "polygon"),
-    ];
-    let plates = vec![
-        field("plate", DataType::Int32),
-        field("source_id", DataType::Int64),
-        field("RA", DataType::Float64),
-        field("Ra", DataType::Int64),
-    ];
-    let columns = vec![field("table_name", DataType::Utf8), field("size", DataType::Int32)];
-    vec![("demo.stars", stars), ("demo.plates", plates), ("tap_schema.columns", columns)]
-}
-
-async fn snapshot(folder: &Path, name: &str, fields: Vec<Field>) -> Arc<CatalogSnapshot> {
-    let url = folder.join(name).display().to_string();
-    let store = CatalogStore::open(&StoreOptions { url, ..StoreOptions::default() }).unwrap();
-    let schema = Arc::new(Schema::new(fields));
-    let source = Batches::new("t", Arc::clone(&schema), vec![RecordBatch::new_empty(schema)]);
-    let plan = import::ImportPlan {
-        spill: folder.join("spill"),
-        position: import::PositionPlan::None,
-        ..import::ImportPlan::new(name.parse().unwrap(), Default::default())
-    };
-    Arc::new(import::run(&store, "t", vec![Box::new(source)], plan, Arc::new(|_| {})).await.unwrap().0)
-}
-
 async fn tables(folder: &Path) -> TableSet {
+    let columns = ["table_name", "size"].map(|name| Field::new(name, DataType::Utf8, true)).to_vec();
     let mut tables = Vec::new();
-    for (name, fields) in tables_of_the_list() {
-        tables.push((name.parse().unwrap(), snapshot(folder, name, fields).await));
+    for (name, fields) in
+        [("demo.stars", house::stars()), ("demo.plates", house::plates()), ("tap_schema.columns", columns)]
+    {
+        tables.push((name.parse().unwrap(), house::snapshot(folder, name, fields).await));
     }
     let stars: (catalogs::TableName, _) = tables[0].clone();
     TableSet::new(tables).unwrap().with_version(stars.0, 2, stars.1)

@@ -244,7 +244,7 @@ async fn memory_is_free_after_success_and_after_failure() {
     until_idle(&engine).await;
     let limits = QueryLimits { memory: Some(1 << 20), ..QueryLimits::default() };
     let refused = run(&engine, join, limits).await;
-    assert!(matches!(&refused, Err(EngineError::TooLarge(why)) if why.contains("1024.0 KB")), "{refused:?}");
+    assert!(matches!(&refused, Err(EngineError::TooLarge(why)) if why.contains("1.0 MB")), "{refused:?}");
     until_idle(&engine).await;
 }
 

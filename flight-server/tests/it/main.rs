@@ -205,9 +205,7 @@ async fn a_ticket_that_nobody_gave_is_an_invalid_argument() {
 async fn what_is_not_here_is_refused_with_a_sentence() {
     let service = Service::over(House::empty().await).await;
     let mut client = service.client();
-    let mut plain = FlightServiceClient::new(service.channel.clone());
     let refusals = [
-        (plain.handshake(futures::stream::empty()).await.map(drop).unwrap_err(), "Sign-in is not available"),
         (
             refusal(client.prepare("SELECT 1".into(), None).await.map(drop).unwrap_err()),
             "The action \"CreatePreparedStatement\" is not",
@@ -221,6 +219,30 @@ async fn what_is_not_here_is_refused_with_a_sentence() {
         assert_eq!(status.code(), Code::Unimplemented);
         assert!(status.message().starts_with(sentence), "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_user_signs_in_by_a_handshake_or_a_token_and_sees_what_others_do_not() {
+    let house = House::with_stars(3).await;
+    let (ada, team) = ("ada".parse().unwrap(), "team".parse().unwrap());
+    house.metadata.add_user(&ada, "correct horse", "a test").await.unwrap();
+    house.metadata.add_group(&team, "a test").await.unwrap();
+    house.metadata.change_members(&team, &[ada], &[], "a test").await.unwrap();
+    let restricted = metadata::Visibility::Restricted { groups: [team].into(), released_at: None };
+    house.metadata.set_visibility(&"demo.stars".parse().unwrap(), &restricted, "a test").await.unwrap();
+    let service = Service::over(house).await;
+    let mut client = service.client();
+    let query = "SELECT id FROM demo.stars".to_owned();
+    let nobody = refusal(client.execute(query.clone(), None).await.unwrap_err());
+    assert_eq!(nobody.code(), Code::InvalidArgument, "{nobody}");
+    assert!(client.handshake("ada", "wrong horse").await.is_err());
+    client.handshake("ada", "correct horse").await.unwrap();
+    let info = client.execute(query, None).await.unwrap();
+    let ticket = info.endpoint[0].ticket.clone().unwrap();
+    let batches: Vec<_> = client.do_get(ticket.clone()).await.unwrap().try_collect().await.unwrap();
+    assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), 3);
+    let stolen = service.client().do_get(ticket).await.map(drop).unwrap_err();
+    assert_eq!(refusal(stolen).code(), Code::InvalidArgument, "a ticket is no key");
 }
 
 #[tokio::test]
@@ -243,7 +265,7 @@ async fn each_call_has_its_own_name_and_one_line_that_says_how_it_went() {
         (name(info.metadata()), "GetFlightInfo", "answered code=Ok milliseconds="),
         (name(rows.metadata()), "DoGet", "answered code=Ok milliseconds="),
         (name(refusal.metadata()), "GetFlightInfo", "refused code=InvalidArgument milliseconds="),
-        (name(unknown.metadata()), "Handshake", "refused code=Unimplemented milliseconds="),
+        (name(unknown.metadata()), "Handshake", "refused code=Unauthenticated milliseconds="),
     ] {
         let span = format!("request{{id={name} call=\"{call}\"}}: flight_server::request: ");
         let lines = log.lines_with(&span);

@@ -5,8 +5,8 @@
 //! is bounded: a row longer than the limit ends the reading with the line where it begins.
 
 use std::{
-    io::Read,
-    ops::Deref,
+    io::{ErrorKind, Read},
+    ops::{Deref, Range},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -38,16 +38,46 @@ pub(super) struct Chunk {
     pub(super) line: u64,
 }
 
+/// Where a chunk stands in its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub(super) bytes: Range<u64>,
+    /// The line that it begins at.
+    pub(super) line: u64,
+}
+
 /// Memory for chunks that nobody reads any more. To use it again is a good deal cheaper than to ask for more.
-type Spare = Arc<Mutex<Vec<Vec<u8>>>>;
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
 
 /// How many pieces of it are kept.
 const SPARE: usize = 4;
+
+impl Spare {
+    /// Memory of at least so many bytes, whatever is in them.
+    fn take(&self, bytes: usize) -> Vec<u8> {
+        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        if memory.len() < bytes {
+            memory.clear(); // nothing of it needs to be moved
+            memory.resize(bytes, 0);
+        }
+        memory
+    }
+
+    /// A text of so many bytes, as `fill` writes them.
+    pub(super) fn text<E>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Text, E> {
+        let mut text = Text { bytes: self.take(length), length, spare: self.clone() };
+        fill(&mut text.bytes[..length])?;
+        Ok(text)
+    }
+}
 
 /// The text of a chunk.
 #[derive(Debug)]
 pub(super) struct Text {
     bytes: Vec<u8>,
+    /// How many of the bytes are the text.
+    length: usize,
     spare: Spare,
 }
 
@@ -55,15 +85,14 @@ impl Deref for Text {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[..self.length]
     }
 }
 
 impl Drop for Text {
     fn drop(&mut self) {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = self.spare.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.len() < SPARE {
-            self.bytes.clear();
             spare.push(std::mem::take(&mut self.bytes));
         }
     }
@@ -75,10 +104,16 @@ pub(super) struct Chunks<R> {
     name: String,
     dialect: Dialect,
     limits: Limits,
-    /// What was read and is not yet given away.
+    /// Memory for what is read.
     rest: Vec<u8>,
+    /// How many of its bytes were read and are not yet given away.
+    held: usize,
     spare: Spare,
+    /// Where the text at hand begins.
+    at: u64,
     line: u64,
+    /// The chunks that were given away since the first row was asked for.
+    given: Vec<Stretch>,
     begun: bool,
     ended: bool,
 }
@@ -103,8 +138,8 @@ impl<R: Read> Chunks<R> {
     /// The name is the one that messages use.
     pub(super) fn new(reader: R, name: &str, dialect: Dialect, limits: Limits) -> Self {
         let name = name.to_owned();
-        let (rest, spare) = (Vec::new(), Spare::default());
-        Self { reader, name, dialect, limits, rest, spare, line: 1, begun: false, ended: false }
+        let (rest, spare, given) = (Vec::new(), Spare::default(), Vec::new());
+        Self { reader, name, dialect, limits, rest, held: 0, spare, at: 0, line: 1, given, begun: false, ended: false }
     }
 
     /// A chunk that ends with its first row. Lines before it that hold none are in it, or in chunks of their own if they are
@@ -115,13 +150,22 @@ impl<R: Read> Chunks<R> {
 
     /// The next chunk; none after an error.
     pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>, FormatError> {
-        self.next_reaching(Reach::Many)
+        let chunk = self.next_reaching(Reach::Many)?;
+        let length = |chunk: &Chunk| chunk.text.len() as u64;
+        self.given
+            .extend(chunk.iter().map(|chunk| Stretch { bytes: self.at - length(chunk)..self.at, line: chunk.line }));
+        Ok(chunk)
+    }
+
+    /// Where the chunks stand that `next_chunk` gave.
+    pub(super) fn into_given(self) -> Vec<Stretch> {
+        self.given
     }
 
     fn next_reaching(&mut self, reach: Reach) -> Result<Option<Chunk>, FormatError> {
         let found = self.cut(reach);
         if found.is_err() {
-            self.rest = Vec::new();
+            (self.rest, self.held) = (Vec::new(), 0);
             self.ended = true;
         }
         Ok(found?.map(|end| self.give(end)))
@@ -132,9 +176,9 @@ impl<R: Read> Chunks<R> {
         let mut wanted = self.limits.chunk;
         loop {
             self.fill(wanted)?;
-            let cut = cut(&self.rest, self.dialect, reach);
+            let cut = cut(&self.rest[..self.held], self.dialect, reach);
             if self.ended && (reach == Reach::Many || cut.end == 0) && !cut.quoted {
-                return Ok(Some(self.rest.len()).filter(|length| *length > 0));
+                return Ok(Some(self.held).filter(|length| *length > 0));
             }
             if cut.end > 0 {
                 return Ok(Some(cut.end));
@@ -142,9 +186,9 @@ impl<R: Read> Chunks<R> {
             if self.ended {
                 return Err(self.bad(format!("a quote in the row that begins at line {} is never closed", self.line)));
             }
-            if self.rest.len() >= self.limits.record {
+            if self.held >= self.limits.record {
                 // Before the first row there may be any number of lines without one.
-                let before = self::cut(&self.rest, self.dialect, Reach::Many).end;
+                let before = self::cut(&self.rest[..self.held], self.dialect, Reach::Many).end;
                 if before > 0 {
                     return Ok(Some(before));
                 }
@@ -152,35 +196,33 @@ impl<R: Read> Chunks<R> {
                 let why = format!("the row that begins at line {line} is longer than {limit} MiB");
                 return Err(self.bad(format!("{why}: either it is no row, or a quote in it is never closed")));
             }
-            wanted = self.limits.chunk.max(self.rest.len() * 2);
+            wanted = self.limits.chunk.max(self.held * 2);
         }
     }
 
     fn give(&mut self, end: usize) -> Chunk {
-        let mut text = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        if end < self.rest.len() / 2 {
-            text.extend_from_slice(&self.rest[..end]);
-            self.rest.drain(..end);
+        let left = self.held - end;
+        let bytes = if end < left {
+            let mut text = self.spare.take(end);
+            text[..end].copy_from_slice(&self.rest[..end]);
+            self.rest.copy_within(end..self.held, 0);
+            text
         } else {
-            text.reserve((self.rest.len() - end).max(if self.ended { 0 } else { self.limits.chunk }));
-            text.extend_from_slice(&self.rest[end..]);
-            self.rest.truncate(end);
-            std::mem::swap(&mut text, &mut self.rest);
-        }
+            let mut rest = self.spare.take(left.max(if self.ended { 0 } else { self.limits.chunk }));
+            rest[..left].copy_from_slice(&self.rest[end..self.held]);
+            std::mem::replace(&mut self.rest, rest)
+        };
+        let text = Text { bytes, length: end, spare: self.spare.clone() };
         let line = self.line;
+        self.held = left;
+        self.at += end as u64;
         self.line += memchr_iter(b'\n', &text).count() as u64;
-        Chunk { text: Text { bytes: text, spare: Arc::clone(&self.spare) }, line }
+        Chunk { text, line }
     }
 
     /// Reads until this many bytes are at hand, or there are no more.
     fn fill(&mut self, wanted: usize) -> Result<(), FormatError> {
-        while !self.ended && self.rest.len() < wanted {
-            let missing = wanted - self.rest.len();
-            self.rest.reserve(missing);
-            let read = self.reader.by_ref().take(missing as u64).read_to_end(&mut self.rest);
-            let read = read.map_err(|error| FormatError::unreadable(&self.name, error))?;
-            self.ended = read < missing;
-        }
+        self.read(wanted)?;
         if !self.begun {
             self.begun = true;
             self.skip_byte_order_mark()?;
@@ -188,16 +230,33 @@ impl<R: Read> Chunks<R> {
         Ok(())
     }
 
+    fn read(&mut self, wanted: usize) -> Result<(), FormatError> {
+        if self.rest.len() < wanted {
+            self.rest.resize(wanted, 0);
+        }
+        while !self.ended && self.held < wanted {
+            match self.reader.read(&mut self.rest[self.held..wanted]) {
+                Ok(read) => {
+                    self.held += read;
+                    self.ended = read == 0;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(FormatError::unreadable(&self.name, error)),
+            }
+        }
+        Ok(())
+    }
+
     fn skip_byte_order_mark(&mut self) -> Result<(), FormatError> {
-        while !self.ended && self.rest.len() < 3 {
-            let read = self.reader.by_ref().take(3).read_to_end(&mut self.rest);
-            self.ended = read.map_err(|error| FormatError::unreadable(&self.name, error))? < 3;
-        }
-        if self.rest.starts_with(b"\xEF\xBB\xBF") {
-            self.rest.drain(..3);
-        }
-        if self.rest.starts_with(b"\xFF\xFE") || self.rest.starts_with(b"\xFE\xFF") {
+        self.read(3)?;
+        let text = &self.rest[..self.held];
+        if text.starts_with(b"\xFF\xFE") || text.starts_with(b"\xFE\xFF") {
             return Err(self.bad("it is written in UTF-16; convert it to UTF-8".to_owned()));
+        }
+        if text.starts_with(b"\xEF\xBB\xBF") {
+            self.rest.copy_within(3..self.held, 0);
+            self.held -= 3;
+            self.at += 3;
         }
         Ok(())
     }
@@ -263,6 +322,25 @@ mod tests {
                 assert!(borders.contains(&at), "chunks of {size} are cut at {at}");
             }
             assert_eq!(at, text.len(), "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn chunks_stand_where_it_is_said_they_stand() {
+        let text: &[u8] = b"\xEF\xBB\xBF# \"c\na,b\n1,\"2\n3\"\n\n4,5\n6,7";
+        for chunk in 1..30 {
+            let mut chunks = Chunks::new(text, "t.csv", DIALECT, Limits { chunk, record: 1 << 20 });
+            let header = chunks.next_row().unwrap().unwrap();
+            let mut found = Vec::new();
+            while let Some(chunk) = chunks.next_chunk().unwrap() {
+                found.push((chunk.text.to_vec(), chunk.line));
+            }
+            let given = chunks.into_given();
+            assert_eq!(given[0].bytes.start as usize, 3 + header.text.len());
+            let stretches = given
+                .iter()
+                .map(|Stretch { bytes, line }| (text[bytes.start as usize..bytes.end as usize].to_vec(), *line));
+            assert_eq!(stretches.collect::<Vec<_>>(), found, "chunks of {chunk}");
         }
     }
 

@@ -24,7 +24,7 @@ use std::{io::Read, num::NonZero, sync::Mutex, thread};
 use arrow::datatypes::{DataType, TimeUnit};
 
 use super::{
-    chunks::{Chunk, Chunks},
+    chunks::{Chunk, Chunks, Stretch},
     columns::Nulls,
     records::{Dialect, Records},
     values::{double, integer, is_null_word, timestamp, truth_word},
@@ -254,6 +254,8 @@ pub(super) struct Inference {
     /// Whether none of them is at fault.
     pub(super) is_sound: bool,
     pub(super) columns: Vec<Evidence>,
+    /// Where its chunks stand.
+    pub(super) stretches: Vec<Stretch>,
 }
 
 /// What the rows of a text look like, and which of their columns are in question.
@@ -275,13 +277,14 @@ impl Question<'_> {
         let chunks = Mutex::new(chunks);
         let next = || chunks.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next_chunk();
         let work = || -> Result<Inference, FormatError> {
-            let mut found = Inference { rows: 0, is_sound: true, columns: vec![Evidence::default(); self.width] };
+            let columns = vec![Evidence::default(); self.width];
+            let mut found = Inference { rows: 0, is_sound: true, columns, stretches: Vec::new() };
             while let Some(chunk) = next()? {
                 self.look_at(&chunk, &mut found);
             }
             Ok(found)
         };
-        thread::scope(|scope| {
+        let whole = thread::scope(|scope| {
             let others: Vec<_> = (1..threads.get()).map(|_| scope.spawn(work)).collect();
             let mut whole = work();
             for other in others {
@@ -289,7 +292,9 @@ impl Question<'_> {
                 whole = whole.and_then(|whole| Ok(whole.merged(part?)));
             }
             whole
-        })
+        });
+        let stretches = chunks.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).into_given();
+        Ok(Inference { stretches, ..whole? })
     }
 
     fn look_at(&self, chunk: &Chunk, found: &mut Inference) {

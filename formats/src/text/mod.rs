@@ -18,18 +18,24 @@ mod pass;
 mod records;
 mod values;
 
-use std::{io::Read, iter, num::NonZero, sync::Arc, thread};
+use std::{
+    io::Read,
+    iter,
+    num::NonZero,
+    sync::{Arc, Mutex},
+    thread,
+};
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 
+pub(crate) use self::{chunks::Limits, columns::Nulls, records::Dialect};
 use self::{
-    chunks::Chunks,
+    chunks::{Chunk, Chunks, Spare, Stretch},
     columns::is_readable,
     infer::{Evidence, Kinds, Question},
     pass::Pass,
     records::{MOST_FIELDS, QUOTE, Records},
 };
-pub(crate) use self::{chunks::Limits, columns::Nulls, records::Dialect};
 use crate::{FormatError, Input, Piece, Pieces, SourceOptions, TableSource, batch_rows, in_words};
 
 /// The key of the field metadata that says `true` for a column of text in which no row has a value: any type would do.
@@ -77,9 +83,10 @@ pub(crate) fn open(input: Input, delimiter: u8, options: &SourceOptions) -> Resu
         small if small < layout.limits.chunk as u64 => NonZero::<usize>::MIN,
         _ => thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
     };
-    let Surveyed { fields, rows, is_sound } =
+    let Surveyed { fields, rows, is_sound, stretches } =
         layout.survey(|| input.text(), &text.columns, options.types.as_ref(), threads)?;
-    let source = TextSource { rows, is_sound, ..TextSource::new(input, layout, fields) };
+    let stretches = stretches.filter(|_| input.is_plain());
+    let source = TextSource { rows, is_sound, stretches, ..TextSource::new(input, layout, fields) };
     source.check()?;
     Ok(Box::new(source))
 }
@@ -92,6 +99,8 @@ struct Surveyed {
     rows: Option<u64>,
     /// Whether every row is known to be one of these columns.
     is_sound: bool,
+    /// Where the chunks of all rows stand, if they were looked at.
+    stretches: Option<Vec<Stretch>>,
 }
 
 fn check(name: &str, dialect: Dialect) -> Result<(), FormatError> {
@@ -174,7 +183,8 @@ impl Layout {
         let asked: Vec<usize> = (0..names.len()).filter(|column| given(&names[*column]).is_none()).collect();
         if asked.is_empty() {
             let typed = |name: &String| Field::new(name, given(name).cloned().unwrap_or(DataType::Utf8), true);
-            return Ok(Surveyed { fields: names.iter().map(typed).collect(), rows: None, is_sound: false });
+            let fields = names.iter().map(typed).collect();
+            return Ok(Surveyed { fields, rows: None, is_sound: false, stretches: None });
         }
         if !self.header {
             chunks = self.chunks(text()?);
@@ -189,7 +199,8 @@ impl Layout {
             Some(data_type) => Field::new(name, data_type.clone(), true),
             None => field(name, evidence),
         });
-        Ok(Surveyed { fields: fields.collect(), rows: Some(found.rows), is_sound: found.is_sound })
+        let (fields, rows, stretches) = (fields.collect(), Some(found.rows), Some(found.stretches));
+        Ok(Surveyed { fields, rows, is_sound: found.is_sound, stretches })
     }
 
     /// The names of the columns of a text without a header.
@@ -223,12 +234,15 @@ pub(crate) struct TextSource {
     schema: SchemaRef,
     rows: Option<u64>,
     is_sound: bool,
+    /// Where its chunks stand, if that is known and any part of the text can be read by itself.
+    stretches: Option<Vec<Stretch>>,
 }
 
 impl TextSource {
     /// A text with these columns, in their order, of whose rows nothing is known.
     pub(crate) fn new(input: Input, layout: Layout, fields: impl Into<Fields>) -> Self {
-        Self { input, layout, schema: Arc::new(Schema::new(fields)), rows: None, is_sound: false }
+        let schema = Arc::new(Schema::new(fields));
+        Self { input, layout, schema, rows: None, is_sound: false, stretches: None }
     }
 
     /// Whether text can have these types.
@@ -266,11 +280,33 @@ impl TableSource for TextSource {
 
     fn pieces(&self, columns: Option<&[usize]>) -> Result<Pieces<'_>, FormatError> {
         let pass = Pass { is_sound: self.is_sound, ..self.layout.pass(&self.schema, columns)? };
+        if let Some(stretches) = &self.stretches {
+            return Ok(Box::new(self.pieces_at(stretches, pass)));
+        }
         let mut chunks = self.layout.chunks(self.input.text()?);
         if self.layout.header {
             self.layout.next_row(&mut chunks)?;
         }
         Ok(Box::new(pieces(chunks, pass)))
+    }
+}
+
+impl TextSource {
+    /// The pieces of a text of which it is known where its chunks stand: who decodes one reads it.
+    fn pieces_at<'a>(
+        &'a self,
+        stretches: &'a [Stretch],
+        pass: Pass,
+    ) -> impl Iterator<Item = Result<Piece<'a>, FormatError>> + Send {
+        let (pass, spare) = (Arc::new(pass), Spare::default());
+        stretches.iter().map(move |Stretch { bytes, line }| {
+            let (pass, spare) = (Arc::clone(&pass), spare.clone());
+            Ok(Piece::new(move |take| {
+                let length = (bytes.end - bytes.start) as usize;
+                let text = spare.text(length, |text| self.input.read_into(bytes.start, text))?;
+                pass.decode(&Chunk { text, line: *line }, take)
+            }))
+        })
     }
 }
 
@@ -303,6 +339,7 @@ impl Layout {
             columns,
             batch: batch_rows(&projected),
             is_sound: false,
+            spare: Mutex::default(),
             schema: Arc::new(projected),
         })
     }

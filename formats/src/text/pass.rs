@@ -1,6 +1,9 @@
 //! One pass over a text: chunks of rows become batches, and rows that are none are set aside with the reason.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arrow::{
     array::{BooleanArray, RecordBatch, RecordBatchOptions},
@@ -34,16 +37,26 @@ pub(super) struct Pass {
     pub(super) batch: usize,
     /// Whether every row was found to be one, so that what follows the last column that is read need not be looked at.
     pub(super) is_sound: bool,
+    /// Sheets that nobody writes on any more: their memory is used again.
+    pub(super) spare: Mutex<Vec<Sheet>>,
 }
 
 /// Rows that have been told apart, and not yet read.
-#[derive(Default)]
-struct Sheet {
+#[derive(Debug, Default)]
+pub(super) struct Sheet {
     records: Vec<Record>,
     /// The fields of the columns that are read, row by row.
     fields: Vec<Span>,
     /// Rows that have no fields to read.
     bad: Vec<BadRow>,
+}
+
+impl Sheet {
+    fn clear(&mut self) {
+        self.records.clear();
+        self.fields.clear();
+        self.bad.clear();
+    }
 }
 
 impl Pass {
@@ -55,13 +68,17 @@ impl Pass {
             records = records.up_to(most);
         }
         let utf8 = brief.is_some() || std::str::from_utf8(&chunk.text).is_ok();
+        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sheet = spare().pop().unwrap_or_default();
         loop {
             records.forget();
-            let sheet = self.gather(&mut records, utf8, brief);
+            sheet.clear();
+            self.gather(&mut records, utf8, brief, &mut sheet);
             if sheet.records.is_empty() && sheet.bad.is_empty() {
+                spare().push(sheet);
                 return Ok(());
             }
-            let rows = self.read(&records, sheet).map_err(|error| FormatError::bad(&self.name, error))?;
+            let rows = self.read(&records, &mut sheet).map_err(|error| FormatError::bad(&self.name, error))?;
             take(rows)?;
         }
     }
@@ -72,8 +89,7 @@ impl Pass {
         (self.is_sound && most < self.width).then_some(most)
     }
 
-    fn gather(&self, records: &mut Records<'_>, utf8: bool, brief: Option<usize>) -> Sheet {
-        let mut sheet = Sheet::default();
+    fn gather(&self, records: &mut Records<'_>, utf8: bool, brief: Option<usize>, sheet: &mut Sheet) {
         let mut fields = Vec::with_capacity(self.width + 1);
         while sheet.records.len() + sheet.bad.len() < self.batch
             && let Some(record) = records.next(&mut fields)
@@ -90,11 +106,11 @@ impl Pass {
                 }
             }
         }
-        sheet
     }
 
-    fn read(&self, records: &Records<'_>, sheet: Sheet) -> Result<Rows, ArrowError> {
-        let Sheet { records: rows, fields, mut bad } = sheet;
+    fn read(&self, records: &Records<'_>, sheet: &mut Sheet) -> Result<Rows, ArrowError> {
+        let mut bad = std::mem::take(&mut sheet.bad);
+        let Sheet { records: rows, fields, .. } = &*sheet;
         let mut misfits = BTreeMap::new();
         let mut arrays = Vec::with_capacity(self.columns.len());
         let mut column = Vec::with_capacity(rows.len());

@@ -397,7 +397,7 @@ type Outcome = Result<(Vec<u64>, Vec<BadRow>, Vec<Vec<String>>), String>;
 fn outcome(text: &[u8], dialect: Dialect, chunk: usize) -> Outcome {
     let layout = layout(dialect, Limits { chunk, record: 1 << 20 });
     let sentence = |error: FormatError| error.to_string();
-    let Surveyed { fields, rows, is_sound } =
+    let Surveyed { fields, rows, is_sound, .. } =
         layout.survey(|| Ok(text), &[], None, NonZero::<usize>::MIN).map_err(sentence)?;
     let schema = Arc::new(Schema::new(fields));
     let read = |columns: Option<&[usize]>| {
@@ -485,4 +485,33 @@ fn the_samples_of_another_importer_are_read() {
 
     let pipes = TextOptions { delimiter: Some(b'|'), header: false, ..TextOptions::default() };
     assert_eq!(whole(&*sample("formats/pipe_delimited.csv", with(pipes)).unwrap(), None).rows().len(), 3);
+}
+
+#[test]
+fn a_text_of_which_chunks_are_known_reads_the_same_and_notices_a_change() {
+    let text = format!("\u{feff}i,text\n{}", "1,\"a\nb\"\n\n2,c\n3\n".repeat(40));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stars.csv");
+    std::fs::write(&path, &text).unwrap();
+    let input = Input::file(&path).unwrap();
+    for chunk in [1, 30, 1000] {
+        let layout = layout(Dialect { delimiter: b',', comment: None }, Limits { chunk, record: 1 << 20 });
+        let surveyed = layout.survey(|| input.text(), &[], None, NonZero::<usize>::MIN).unwrap();
+        let source = |stretches| TextSource {
+            stretches,
+            rows: surveyed.rows,
+            ..TextSource::new(input.clone(), layout.clone(), surveyed.fields.clone())
+        };
+        let (streamed, known) = (source(None), source(surveyed.stretches.clone()));
+        for columns in [None, Some(&[0][..]), Some(&[1])] {
+            let (one, other) = (whole(&streamed, columns), whole(&known, columns));
+            assert_eq!((one.rows(), one.lines, one.bad), (other.rows(), other.lines, other.bad), "chunks of {chunk}");
+        }
+        assert!(known.pieces(None).unwrap().count() > 1 || chunk == 1000);
+    }
+    let source = open(input, b',', &SourceOptions::default()).unwrap();
+    let piece = source.pieces(None).unwrap().next().unwrap().unwrap();
+    std::fs::write(&path, text + "4,d\n").unwrap();
+    let error = piece.decode(&mut |_| Ok(())).unwrap_err().to_string();
+    assert!(error.ends_with("stars.csv: it has changed since it was first looked at"), "{error}");
 }

@@ -48,12 +48,42 @@ pub(super) fn single(field: &[u8]) -> Result<f32, Misfit> {
 
 /// The nearest floating-point number. A whole number must be exact: it may be the name of something.
 pub(super) fn double(field: &[u8]) -> Result<f64, Misfit> {
+    if let Some(value) = short(field) {
+        return Ok(value);
+    }
     match lexical_core::parse::<f64>(field) {
         Ok(value) if value.is_infinite() && has_digits(field) => Err(Misfit::Range),
         Ok(_) if !is_exact(field) => Err(Misfit::Form("is a whole number that no floating-point number holds exactly")),
         Ok(value) => Ok(value),
         Err(_) => Err(Misfit::Form("is no number")),
     }
+}
+
+/// A number of few digits with or without a fraction: a whole number over a power of ten, both of which a float holds
+/// exactly, so that to divide them gives the nearest float. Others are none here.
+fn short(field: &[u8]) -> Option<f64> {
+    const MOST: usize = 15;
+    const POWERS: [f64; MOST + 1] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let (negative, digits) = match field {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    // A digit at both ends, and no more than one point.
+    if digits.len() > MOST || !digits.first()?.is_ascii_digit() || !digits.last()?.is_ascii_digit() {
+        return None;
+    }
+    let (mut number, mut point) = (0_u64, None);
+    for (place, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => number = number * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(place),
+            _ => return None,
+        }
+    }
+    let places = point.map_or(0, |point| digits.len() - point - 1);
+    let value = number as f64 / POWERS[places];
+    Some(if negative { -value } else { value })
 }
 
 fn has_digits(field: &[u8]) -> bool {
@@ -264,6 +294,13 @@ mod tests {
             }
             let read = single(format!("{narrow:?}").as_bytes()).unwrap();
             prop_assert!(read.to_bits() == narrow.to_bits() || (read.is_nan() && narrow.is_nan()));
+        }
+
+        #[test]
+        fn a_number_of_few_digits_is_the_nearest_float(text in "-?[0-9]{1,9}(\\.[0-9]{1,7})?") {
+            let nearest: f64 = text.parse().unwrap();
+            prop_assert_eq!(double(text.as_bytes()).map(f64::to_bits), Ok(nearest.to_bits()));
+            prop_assert_eq!(short(text.as_bytes()).is_some(), text.trim_start_matches('-').len() <= 15);
         }
 
         #[test]

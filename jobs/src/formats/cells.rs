@@ -1,24 +1,25 @@
 //! One column of one batch, brought to its [`Kind`] so that a format reads it without knowing Arrow's encodings.
 //!
-//! A batch is turned into cells once and read row by row. Strings, floats and 64-bit integers are not copied; the rest is
-//! widened by Arrow's cast kernels. What is common to the text formats about one value (how a number, a time or an array
-//! is spelled) is here too; what differs is in the format's own file.
-
-use std::fmt::Write as _;
+//! A batch is turned into cells once and read row by row. Strings, floats and 64-bit integers are not copied; the rest
+//! is widened by Arrow's cast kernels. What is common to the text formats about one value (how a number, a time or an
+//! array is spelled) is here too; what differs is in the format's own file.
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int64Array, LargeBinaryArray,
-        StringViewArray, UInt64Array,
+        Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int64Array, LargeBinaryArray, RecordBatch,
+        StringViewArray, StringViewBuilder, UInt64Array,
     },
     buffer::NullBuffer,
     compute::cast,
     datatypes::{DataType, Field, Float32Type, Float64Type, Int64Type, TimeUnit, UInt64Type},
     error::ArrowError,
-    temporal_conversions as temporal,
 };
 
-use super::kind::Kind;
+use super::{
+    kind::Kind,
+    spelled::{push_clock, push_day, push_finite, push_hexadecimal, push_instant, push_integer},
+};
+use crate::JobError;
 
 /// The values of one column in one batch.
 pub(crate) enum Cells {
@@ -55,10 +56,21 @@ pub(crate) struct Spelling {
     pub(crate) special: [&'static str; 3],
 }
 
-/// What Python, Java, Rust and SQL databases read back; also inside an array written as JSON.
+/// What Python, Java, Rust and SQL databases read back.
 pub(crate) const PLAIN: Spelling = Spelling { truth: ["false", "true"], special: ["NaN", "Infinity", "-Infinity"] };
 
+/// JSON has no NaN and no infinities.
+pub(crate) const JSON: Spelling =
+    Spelling { truth: ["false", "true"], special: ["null", "\"Infinity\"", "\"-Infinity\""] };
+
 impl Cells {
+    /// The columns of a batch of an answer.
+    pub(crate) fn of_batch(batch: &RecordBatch, kinds: &[Kind]) -> Result<Vec<Self>, JobError> {
+        let cells: Result<_, _> =
+            batch.columns().iter().zip(kinds).map(|(column, kind)| Self::new(column, kind)).collect();
+        cells.map_err(|error| JobError::fault("cannot read a batch of the answer", &error))
+    }
+
     /// Brings a column to its kind.
     pub(crate) fn new(column: &ArrayRef, kind: &Kind) -> Result<Self, ArrowError> {
         let column = decoded(column)?;
@@ -109,67 +121,31 @@ impl Cells {
 
     /// Whether the row has no value.
     pub(crate) fn is_null(&self, row: usize) -> bool {
-        match self {
-            Self::Nothing => true,
-            Self::Boolean(array) => array.is_null(row),
-            Self::Integer(array) | Self::Instant(array, _) | Self::Day(array) | Self::Clock(array, _) => {
-                array.is_null(row)
-            }
-            Self::Unsigned(array) => array.is_null(row),
-            Self::Float(array) => array.is_null(row),
-            Self::Double(array) => array.is_null(row),
-            Self::Text(array) | Self::Number(array) => array.is_null(row),
-            Self::Bytes(array) => array.is_null(row),
-            Self::Array { nulls, .. } => nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)),
-        }
+        matches!(self, Self::Nothing) || self.nulls().is_some_and(|nulls| nulls.is_null(row))
     }
 
     /// Writes a value that is neither NULL nor free text: those two each format spells in its own way.
     ///
     /// Bytes come as hexadecimal and arrays as JSON, where a format has nothing better.
     pub(crate) fn write(&self, row: usize, spelling: Spelling, out: &mut String) -> Result<(), NoText> {
-        // Writing to a String cannot fail.
         match self {
             Self::Nothing => {}
             Self::Boolean(array) => out.push_str(spelling.truth[usize::from(array.value(row))]),
-            Self::Integer(array) => _ = write!(out, "{}", array.value(row)),
-            Self::Unsigned(array) => _ = write!(out, "{}", array.value(row)),
-            // Rust's `{:?}` is the shortest text that reads back as the same number, with an exponent where it is long.
+            Self::Integer(array) => push_integer(array.value(row), out),
+            Self::Unsigned(array) => push_integer(array.value(row), out),
             Self::Float(array) => match special(f64::from(array.value(row)), spelling) {
                 Some(name) => out.push_str(name),
-                None => _ = write!(out, "{:?}", array.value(row)),
+                None => push_finite(array.value(row), out),
             },
             Self::Double(array) => match special(array.value(row), spelling) {
                 Some(name) => out.push_str(name),
-                None => _ = write!(out, "{:?}", array.value(row)),
+                None => push_finite(array.value(row), out),
             },
             Self::Text(array) | Self::Number(array) => out.push_str(array.value(row)),
-            Self::Instant(array, unit) => {
-                let value = array.value(row);
-                let instant = match unit {
-                    TimeUnit::Second => temporal::timestamp_s_to_datetime(value),
-                    TimeUnit::Millisecond => temporal::timestamp_ms_to_datetime(value),
-                    TimeUnit::Microsecond => temporal::timestamp_us_to_datetime(value),
-                    TimeUnit::Nanosecond => temporal::timestamp_ns_to_datetime(value),
-                };
-                _ = write!(out, "{:?}", instant.ok_or(NoText)?);
-            }
-            Self::Day(array) => {
-                let day = i32::try_from(array.value(row)).ok().and_then(temporal::date32_to_datetime);
-                _ = write!(out, "{:?}", day.ok_or(NoText)?.date());
-            }
-            Self::Clock(array, unit) => {
-                let value = array.value(row);
-                let small = i32::try_from(value).ok();
-                let clock = match unit {
-                    TimeUnit::Second => small.and_then(temporal::time32s_to_time),
-                    TimeUnit::Millisecond => small.and_then(temporal::time32ms_to_time),
-                    TimeUnit::Microsecond => temporal::time64us_to_time(value),
-                    TimeUnit::Nanosecond => temporal::time64ns_to_time(value),
-                };
-                _ = write!(out, "{:?}", clock.ok_or(NoText)?);
-            }
-            Self::Bytes(array) => array.value(row).iter().for_each(|byte| _ = write!(out, "{byte:02x}")),
+            Self::Instant(array, unit) => return push_instant(array.value(row), *unit, out),
+            Self::Day(array) => return push_day(array.value(row), out),
+            Self::Clock(array, unit) => return push_clock(array.value(row), *unit, out),
+            Self::Bytes(array) => push_hexadecimal(array.value(row), out),
             Self::Array { .. } => return self.write_json(row, spelling, out),
         }
         Ok(())
@@ -182,10 +158,7 @@ impl Cells {
             return Ok(());
         }
         match self {
-            Self::Text(array) => {
-                // A string is always JSON.
-                out.push_str(&serde_json::to_string(array.value(row)).unwrap_or_default());
-            }
+            Self::Text(array) => push_quoted(array.value(row), out),
             Self::Instant(..) | Self::Day(_) | Self::Clock(..) | Self::Bytes(_) => {
                 out.push('"');
                 self.write(row, spelling, out)?;
@@ -205,6 +178,83 @@ impl Cells {
         }
         Ok(())
     }
+
+    /// What a format of numbers and texts takes: times and arrays that are none of plain numbers become text, arrays as
+    /// JSON, and decimals numbers where a double holds each of them.
+    pub(crate) fn simple(self, kind: &Kind, rows: usize) -> Result<Self, NoText> {
+        match (&self, kind) {
+            (Self::Number(texts), Kind::Decimal { fits_double: true }) => {
+                // Arrow's text of a decimal is a number.
+                let number = |text: Option<&str>| text.map(|text| text.parse().unwrap_or(f64::NAN));
+                return Ok(Self::Double(texts.iter().map(number).collect()));
+            }
+            (Self::Number(texts), _) => return Ok(Self::Text(texts.clone())),
+            (Self::Instant(..) | Self::Day(_) | Self::Clock(..), _) => {}
+            (Self::Array { elements, .. }, _) if !elements.is_plain() => {}
+            _ => return Ok(self),
+        }
+        let mut builder = StringViewBuilder::with_capacity(rows);
+        let mut text = String::new();
+        for row in 0..rows {
+            if self.is_null(row) {
+                builder.append_null();
+                continue;
+            }
+            text.clear();
+            match self {
+                Self::Array { .. } => self.write_json(row, JSON, &mut text)?,
+                _ => self.write(row, PLAIN, &mut text)?,
+            }
+            builder.append_value(&text);
+        }
+        Ok(Self::Text(builder.finish()))
+    }
+
+    /// Which rows have no value, where that is said by a mask.
+    pub(crate) fn nulls(&self) -> Option<&NullBuffer> {
+        match self {
+            Self::Nothing => None,
+            Self::Boolean(array) => array.nulls(),
+            Self::Integer(array) | Self::Instant(array, _) | Self::Day(array) | Self::Clock(array, _) => array.nulls(),
+            Self::Unsigned(array) => array.nulls(),
+            Self::Float(array) => array.nulls(),
+            Self::Double(array) => array.nulls(),
+            Self::Text(array) | Self::Number(array) => array.nulls(),
+            Self::Bytes(array) => array.nulls(),
+            Self::Array { nulls, .. } => nulls.as_ref(),
+        }
+    }
+
+    /// Whether an array of these is one of numbers or truth values.
+    fn is_plain(&self) -> bool {
+        matches!(self, Self::Boolean(_) | Self::Integer(_) | Self::Unsigned(_) | Self::Float(_) | Self::Double(_))
+    }
+}
+
+/// Appends a text as JSON, in quotes.
+pub(crate) fn push_quoted(text: &str, out: &mut String) {
+    out.push('"');
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if byte >= b' ' && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.push_str(&text[plain..at]);
+        plain = at + 1;
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            control => {
+                out.push_str("\\u00");
+                push_hexadecimal(&[control], out);
+            }
+        }
+    }
+    out.push_str(&text[plain..]);
+    out.push('"');
 }
 
 /// The part of the elements that a list uses, and the offsets counted from its start.
@@ -303,6 +353,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_text_is_json_that_reads_back_as_itself(text: String, controls in "[\\u{0}-\\u{1f}\"\\\\]{0,8}") {
+            for text in [text, controls] {
+                let mut json = String::new();
+                push_quoted(&text, &mut json);
+                prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+            }
+        }
+
         #[test]
         fn a_number_reads_back_as_itself(double: f64, single: f32) {
             let read = &texts(Arc::new(Float64Array::from(vec![double])))[0];

@@ -51,6 +51,48 @@ pub(crate) enum Width {
 /// A double keeps any decimal of this many digits.
 const DIGITS_OF_DOUBLE: u8 = 15;
 
+impl Width {
+    /// How many bytes it has.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::I16 => 2,
+            Self::I32 => 4,
+            Self::I64 => 8,
+        }
+    }
+
+    /// The lowest value.
+    pub(crate) fn lowest(self) -> i64 {
+        match self {
+            Self::U8 => 0,
+            Self::I16 => i16::MIN.into(),
+            Self::I32 => i32::MIN.into(),
+            Self::I64 => i64::MIN,
+        }
+    }
+
+    /// The highest value.
+    pub(crate) fn highest(self) -> i64 {
+        match self {
+            Self::U8 => u8::MAX.into(),
+            Self::I16 => i16::MAX.into(),
+            Self::I32 => i32::MAX.into(),
+            Self::I64 => i64::MAX,
+        }
+    }
+
+    /// The next wider one.
+    pub(crate) fn wider(self) -> Option<Self> {
+        match self {
+            Self::U8 => Some(Self::I16),
+            Self::I16 => Some(Self::I32),
+            Self::I32 => Some(Self::I64),
+            Self::I64 => None,
+        }
+    }
+}
+
 impl Kind {
     /// The kind of a column, or a sentence that names the column and what to do.
     pub(crate) fn of(field: &Field) -> Result<Self, JobError> {
@@ -61,6 +103,11 @@ impl Kind {
                 field.data_type()
             ))
         })
+    }
+
+    /// Whether a value is a single number.
+    pub(crate) fn is_number(&self) -> bool {
+        matches!(self, Self::Integer(_) | Self::Unsigned | Self::Float | Self::Double | Self::Decimal { .. })
     }
 
     fn of_type(data_type: &DataType) -> Option<Self> {

@@ -1,7 +1,8 @@
 //! Parquet, in row groups of a bounded size; the metadata of the columns (units, UCDs, xtypes) goes with them.
 //!
-//! The file says in its key-value metadata which query it answers and whether the answer was cut. A file that is cut off
-//! has no footer and no reader takes it. Two columns of one name are refused, since many readers find neither.
+//! The file says in its key-value metadata which query it answers and whether the answer was cut, and has there the
+//! VOTable of its columns, as the note on VOParquet says. A file that is cut off has no footer and no reader takes it.
+//! Two columns of one name are refused, since many readers find neither.
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use parquet::{
@@ -12,8 +13,9 @@ use parquet::{
 };
 
 use super::{
-    Encoder, Progress,
+    Encoder, Ending, Progress,
     plain::{plain_batch, plain_schema},
+    votable,
 };
 use crate::JobError;
 
@@ -21,7 +23,23 @@ use crate::JobError;
 const GROUP_BYTES: usize = 32 << 20;
 const GROUP_ROWS: usize = 1_000_000;
 
+/// Under which keys a file tells what it answers,
+pub(super) const QUERY: &str = "almagest.query";
+/// and whether the answer was cut.
+pub(super) const OVERFLOW: &str = "almagest.overflow";
+
+/// The VOTable of the columns, under the keys of VOParquet.
+pub(super) fn about(schema: &SchemaRef, query: &str, ending: Ending) -> [(&'static str, String); 2] {
+    [
+        ("IVOA.VOTable-Parquet.version", "1.0".to_owned()),
+        ("IVOA.VOTable-Parquet.content", votable::without_rows(schema, query, ending)),
+    ]
+}
+
 pub(super) struct Parquet {
+    /// The columns as they were asked for, and as they are written.
+    asked: SchemaRef,
+    query: String,
     schema: SchemaRef,
     /// None once it is closed.
     writer: Option<ArrowWriter<Vec<u8>>>,
@@ -29,15 +47,16 @@ pub(super) struct Parquet {
 
 impl Parquet {
     pub(super) fn new(schema: &SchemaRef, query: String) -> Result<Self, JobError> {
+        let asked = SchemaRef::clone(schema);
         let schema = plain_schema(schema);
-        let about = KeyValue::new("almagest.query".to_owned(), query);
+        let about = KeyValue::new(QUERY.to_owned(), query.clone());
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_max_row_group_row_count(Some(GROUP_ROWS))
             .set_key_value_metadata(Some(vec![about]))
             .build();
         let writer = ArrowWriter::try_new(Vec::new(), SchemaRef::clone(&schema), Some(properties)).map_err(failed)?;
-        Ok(Self { schema, writer: Some(writer) })
+        Ok(Self { asked, query, schema, writer: Some(writer) })
     }
 
     fn hand_over(&mut self, out: &mut Vec<u8>) {
@@ -69,12 +88,14 @@ impl Encoder for Parquet {
         Ok(Progress::Done)
     }
 
-    fn end(&mut self, overflow: Option<u64>, out: &mut Vec<u8>) -> Result<(), JobError> {
-        let Some(mut writer) = self.writer.take() else { return Ok(()) };
-        let overflow = overflow.is_some().to_string();
-        writer.append_key_value_metadata(KeyValue::new("almagest.overflow".to_owned(), overflow));
+    fn end(&mut self, ending: Ending, _most: usize, out: &mut Vec<u8>) -> Result<Progress, JobError> {
+        let Some(mut writer) = self.writer.take() else { return Ok(Progress::Done) };
+        writer.append_key_value_metadata(KeyValue::new(OVERFLOW.to_owned(), ending.overflow.to_string()));
+        for (key, value) in about(&self.asked, &self.query, ending) {
+            writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+        }
         out.append(&mut writer.into_inner().map_err(failed)?);
-        Ok(())
+        Ok(Progress::Done)
     }
 
     fn failure(&mut self, _sentence: &str, _out: &mut Vec<u8>) -> bool {

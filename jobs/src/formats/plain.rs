@@ -1,8 +1,8 @@
 //! Columns as every Arrow client reads them.
 //!
-//! Inside, strings are views and may be dictionaries; JDBC drivers and Arrow for JavaScript read neither. What leaves has
-//! plain strings, bytes and lists, whatever the nesting, and the schema that is promised is made by the same function as
-//! the batches that are sent.
+//! Inside, strings are views and may be dictionaries; JDBC drivers and Arrow for JavaScript read neither. What leaves
+//! has plain strings, bytes and lists, whatever the nesting, and the schema that is promised is made by the same
+//! function as the batches that are sent.
 
 use std::sync::Arc;
 

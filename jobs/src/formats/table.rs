@@ -1,8 +1,8 @@
-//! Aligned columns for a person, as DALI's `text`: the widths are those of the first rows, and later rows that are wider
-//! stand out.
+//! Aligned columns for a person, as DALI's `text`: the widths are those of the first rows, and later rows that are
+//! wider stand out.
 //!
-//! NULL is `NULL`, so that it is no empty text. What would move the cursor is spelled out, so that a cell from somewhere
-//! cannot play with the reader's terminal.
+//! NULL is `NULL`, so that it is no empty text. What would move the cursor is spelled out, so that a cell from
+//! somewhere cannot play with the reader's terminal.
 
 use std::fmt::Write as _;
 
@@ -10,6 +10,7 @@ use arrow::datatypes::SchemaRef;
 use unicode_width::UnicodeWidthStr;
 
 use super::{
+    Ending,
     cells::{Cells, PLAIN},
     kind::Kind,
     text::{Unwritable, Writer},
@@ -32,12 +33,9 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(schema: SchemaRef, kinds: &[Kind]) -> Self {
-        let numeric = |kind: &Kind| {
-            matches!(kind, Kind::Integer(_) | Kind::Unsigned | Kind::Float | Kind::Double | Kind::Decimal { .. })
-        };
         let widths = schema.fields().iter().map(|field| shown(field.name()).width()).collect();
         Self {
-            numeric: kinds.iter().map(numeric).collect(),
+            numeric: kinds.iter().map(Kind::is_number).collect(),
             schema,
             widths,
             first: Some(Vec::new()),
@@ -108,11 +106,11 @@ impl Writer for Table {
         Ok(())
     }
 
-    fn tail(&mut self, overflow: Option<u64>, out: &mut String) {
+    fn tail(&mut self, ending: Ending, out: &mut String) {
         self.settle(out);
         self.line(out);
         let rows = if self.rows == 1 { "row" } else { "rows" };
-        let more = if overflow.is_some() { ", and there are more" } else { "" };
+        let more = if ending.overflow { ", and there are more" } else { "" };
         let _ = writeln!(out, "{} {rows}{more}", self.rows); // writing to a String cannot fail
     }
 
@@ -124,7 +122,7 @@ impl Writer for Table {
 }
 
 /// A text on one line, with nothing in it that a terminal would obey.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     if !text.contains(is_obeyed) {
         return text.to_owned();
     }

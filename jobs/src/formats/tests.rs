@@ -1,5 +1,6 @@
 //! What the formats write, byte for byte; those for programs other than of the Virtual Observatory in [`others`].
 
+mod conformance;
 mod others;
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
@@ -105,8 +106,9 @@ fn a_votable_is_written_whole() {
 <RESOURCE type="results">
 <INFO name="QUERY_STATUS" value="OK"/>
 <INFO name="QUERY" value="SELECT 1"/>
+<COOSYS ID="icrs" system="ICRS"/>
 <TABLE>
-<FIELD name="ra" datatype="double" unit="deg" ucd="pos.eq.ra;meta.main" utype="src:pos.ra"><DESCRIPTION>Right ascension &lt;ICRS&gt; &amp; "more"</DESCRIPTION></FIELD>
+<FIELD name="ra" datatype="double" unit="deg" ucd="pos.eq.ra;meta.main" utype="src:pos.ra" ref="icrs"><DESCRIPTION>Right ascension &lt;ICRS&gt; &amp; "more"</DESCRIPTION></FIELD>
 <FIELD name="a &quot;b&quot; &lt;c&gt;" datatype="char" arraysize="*"/>
 <DATA>
 <TABLEDATA>
@@ -167,14 +169,14 @@ fn scalars_of_every_kind_have_their_votable_type_and_text() {
 <FIELD name="bytes" datatype="unsignedByte" arraysize="*"/>
 <FIELD name="small" datatype="double"/>
 <FIELD name="exact" datatype="char" arraysize="*"/>
-<TR><TD/><TD>T</TD><TD>-128</TD><TD>255</TD><TD>-9223372036854775808</TD><TD>9223372036854775807</TD><TD>0.1</TD><TD>1e300</TD><TD>é]]&gt;�</TD><TD>longer than a view holds inline</TD><TD>1970-01-01T00:00:01.500</TD><TD>0 255</TD><TD>1.5</TD><TD>1.5</TD></TR>
+<TR><TD/><TD>T</TD><TD>-128</TD><TD>255</TD><TD>-9223372036854775808</TD><TD>9223372036854775807</TD><TD>0.1</TD><TD>1e+300</TD><TD>é]]&gt;�</TD><TD>longer than a view holds inline</TD><TD>1970-01-01T00:00:01.500</TD><TD>0 255</TD><TD>1.5</TD><TD>1.5</TD></TR>
 <TR><TD/><TD/><TD/><TD/><TD/><TD/><TD>-Inf</TD><TD>NaN</TD><TD></TD><TD/><TD/><TD/><TD/><TD/></TR>
 "#
     );
     assert_eq!(
         written(&batch, "csv"),
         "none,flag,i8,u8,i64,u64,f32,f64,large,view,time,bytes,small,exact\r\n\
-         ,true,-128,255,-9223372036854775808,9223372036854775807,0.1,1e300,é]]>\0,longer than a view holds inline,\
+         ,true,-128,255,-9223372036854775808,9223372036854775807,0.1,1e+300,é]]>\0,longer than a view holds inline,\
          1970-01-01T00:00:01.500,00ff,1.5,1.5\r\n\
          ,,,,,,-Infinity,NaN,\"\",,,,,\r\n"
     );
@@ -232,10 +234,14 @@ fn arrays_of_every_kind_have_their_size_and_mark_null_elements_as_votable_allows
 #[test]
 fn csv_quotes_what_would_break_a_line_and_tells_null_from_the_empty_string() {
     let batch = batch(vec![
-        column("a,b", StringArray::from(vec![Some("say \"hi\""), Some("two\nlines"), Some(""), None])),
-        column("n", Int16Array::from(vec![Some(1), None, Some(3), None])),
+        column("a,b", StringArray::from(vec![Some("say \"hi\""), Some("two\nlines"), Some(""), None, Some("#5")])),
+        column("n", Int16Array::from(vec![Some(1), None, Some(3), None, Some(5)])),
     ]);
-    assert_eq!(written(&batch, "csv"), "\"a,b\",n\r\n\"say \"\"hi\"\"\",1\r\n\"two\nlines\",\r\n\"\",3\r\n,\r\n");
+    assert_eq!(
+        written(&batch, "csv"),
+        "\"a,b\",n\r\n\"say \"\"hi\"\"\",1\r\n\"two\nlines\",\r\n\"\",3\r\n,\r\n\"#5\",5\r\n"
+    );
+    assert!(written(&batch, "tsv").starts_with("a,b\tn\r\n\"say \"\"hi\"\"\"\t1\r\n"));
 }
 
 #[test]

@@ -3,10 +3,13 @@
 //! A batch becomes [`Cells`] once; then a [`Writer`] appends one row after the other until a chunk is full. A row that
 //! cannot be written is taken back, so that a document is whole up to there.
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{Schema, SchemaRef},
+};
 
 use super::{
-    Encoder, Progress,
+    Encoder, Ending, Progress,
     cells::{Cells, NoText},
     kind::Kind,
 };
@@ -19,8 +22,13 @@ pub(super) trait Writer: Send {
     /// Appends one row. What a failed call appended is taken back by the caller.
     fn row(&mut self, cells: &[Cells], row: usize, out: &mut String) -> Result<(), Unwritable>;
 
-    /// Ends the document; `overflow` tells after how many rows the answer was cut, if it was.
-    fn tail(&mut self, overflow: Option<u64>, out: &mut String);
+    /// Ends the document.
+    fn tail(&mut self, ending: Ending, out: &mut String);
+
+    /// True when no further row would be written.
+    fn has_enough(&self) -> bool {
+        false
+    }
 
     /// Ends the document by telling that the rest failed. False: the format has no place for that.
     fn failure(&mut self, _sentence: &str, _out: &mut String) -> bool {
@@ -38,6 +46,13 @@ pub(super) struct Unwritable {
 impl From<NoText> for String {
     fn from(_: NoText) -> Self {
         "a time outside the calendar, which has no text; cast the column to a number".to_owned()
+    }
+}
+
+impl Unwritable {
+    /// The error, as the person meets it.
+    pub(super) fn named(self, schema: &Schema) -> JobError {
+        JobError::Unwritable(format!("The column {} holds {}.", schema.field(self.column).name(), self.why))
     }
 }
 
@@ -75,38 +90,39 @@ impl<W: Writer> Encoder for Text<W> {
     }
 
     fn open(&mut self, batch: RecordBatch) -> Result<(), JobError> {
-        let cells: Result<_, _> =
-            batch.columns().iter().zip(&self.kinds).map(|(column, kind)| Cells::new(column, kind)).collect();
-        let cells = cells.map_err(|error| JobError::fault("cannot read a batch of the answer", &error))?;
-        self.batch = Some((cells, 0, batch.num_rows()));
+        self.batch = Some((Cells::of_batch(&batch, &self.kinds)?, 0, batch.num_rows()));
         Ok(())
     }
 
     fn write(&mut self, most: usize, out: &mut Vec<u8>) -> Result<Progress, JobError> {
         let Some((cells, mut next, rows)) = self.batch.take() else { return Ok(Progress::Done) };
+        self.text.reserve(most);
         // Rows go to the text first, and the text to `out` as a whole: bytes that are not text are never in it.
-        while next < rows && out.len() + self.text.len() < most {
+        while next < rows && out.len() + self.text.len() < most && !self.writer.has_enough() {
             let whole = self.text.len();
-            if let Err(Unwritable { column, why }) = self.writer.row(&cells, next, &mut self.text) {
+            if let Err(unwritable) = self.writer.row(&cells, next, &mut self.text) {
                 self.text.truncate(whole);
                 self.hand_over(out);
-                let name = self.schema.field(column).name();
-                return Err(JobError::Unwritable(format!("The column {name} holds {why}.")));
+                return Err(unwritable.named(&self.schema));
             }
             next += 1;
         }
         self.hand_over(out);
-        if next == rows {
+        if next == rows || self.writer.has_enough() {
             return Ok(Progress::Done);
         }
         self.batch = Some((cells, next, rows));
         Ok(Progress::Full)
     }
 
-    fn end(&mut self, overflow: Option<u64>, out: &mut Vec<u8>) -> Result<(), JobError> {
-        self.writer.tail(overflow, &mut self.text);
+    fn end(&mut self, ending: Ending, _most: usize, out: &mut Vec<u8>) -> Result<Progress, JobError> {
+        self.writer.tail(ending, &mut self.text);
         self.hand_over(out);
-        Ok(())
+        Ok(Progress::Done)
+    }
+
+    fn has_enough(&self) -> bool {
+        self.writer.has_enough()
     }
 
     fn failure(&mut self, sentence: &str, out: &mut Vec<u8>) -> bool {

@@ -3,39 +3,54 @@
 /// Appends `text` as the content of an element. White space is kept: a carriage return as a reference, since a reader
 /// would make it a line feed.
 pub fn push_text(out: &mut String, text: &str) {
-    push(out, text, |c| match c {
-        '\r' => Some("&#13;"),
+    push(out, text, |byte| match byte {
+        b'\r' => Some("&#13;"),
         _ => None,
     });
 }
 
 /// Appends `text` as the value of an attribute in double quotes. Line ends and tabs survive as references.
 pub fn push_attribute(out: &mut String, text: &str) {
-    push(out, text, |c| match c {
-        '"' => Some("&quot;"),
-        '\r' => Some("&#13;"),
-        '\n' => Some("&#10;"),
-        '\t' => Some("&#9;"),
+    push(out, text, |byte| match byte {
+        b'"' => Some("&quot;"),
+        b'\r' => Some("&#13;"),
+        b'\n' => Some("&#10;"),
+        b'\t' => Some("&#9;"),
         _ => None,
     });
 }
 
-fn push(out: &mut String, text: &str, special: impl Fn(char) -> Option<&'static str>) {
+/// The bytes at which something may have to be done.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        // 0xEF begins U+FFFE and U+FFFF.
+        special[byte] = byte < 0x20 || matches!(byte as u8, b'&' | b'<' | b'>' | b'"' | 0xEF);
+        byte += 1;
+    }
+    special
+};
+
+fn push(out: &mut String, text: &str, special: impl Fn(u8) -> Option<&'static str>) {
+    let bytes = text.as_bytes();
     let mut plain = 0;
-    for (at, c) in text.char_indices() {
-        let replacement = match c {
-            '&' => Some("&amp;"),
-            '<' => Some("&lt;"),
-            '>' => Some("&gt;"), // also ends the danger of `]]>`
-            '\t' | '\n' | '\r' | '"' => special(c),
-            '\0'..'\u{20}' | '\u{FFFE}' | '\u{FFFF}' => Some("\u{FFFD}"),
-            _ => None,
+    for (at, byte) in bytes.iter().enumerate().filter(|(_, byte)| SPECIAL[usize::from(**byte)]) {
+        let (replacement, length) = match byte {
+            b'&' => ("&amp;", 1),
+            b'<' => ("&lt;", 1),
+            b'>' => ("&gt;", 1), // also ends the danger of `]]>`
+            b'\t' | b'\n' | b'\r' | b'"' => match special(*byte) {
+                Some(replacement) => (replacement, 1),
+                None => continue,
+            },
+            0xEF if matches!(bytes[at + 1..], [0xBF, 0xBE | 0xBF, ..]) => ("\u{FFFD}", 3),
+            0xEF => continue,
+            _ => ("\u{FFFD}", 1),
         };
-        if let Some(replacement) = replacement {
-            out.push_str(&text[plain..at]);
-            out.push_str(replacement);
-            plain = at + c.len_utf8();
-        }
+        out.push_str(&text[plain..at]);
+        out.push_str(replacement);
+        plain = at + length;
     }
     out.push_str(&text[plain..]);
 }

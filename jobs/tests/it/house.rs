@@ -64,6 +64,7 @@ impl House {
             rows: snapshot.rows(),
             description,
             note: None,
+            columns: Vec::new(),
         };
         let seen = self.metadata.table(&publication.name).await.unwrap().map(|served| served.version);
         self.metadata.publish(&publication, seen, None).await.unwrap();

@@ -35,7 +35,7 @@ async fn a_query_is_answered_with_its_rows_and_their_metadata() {
     assert!(document.contains(
         "<INFO name=\"QUERY\" value=\"SELECT id, ra, mag, name FROM demo.stars WHERE id &lt; 3 ORDER BY id\"/>"
     ));
-    let field = "<FIELD name=\"ra\" datatype=\"double\" unit=\"deg\" ucd=\"pos.eq.ra;meta.main\"><DESCRIPTION>Position &lt;ICRS&gt;</DESCRIPTION></FIELD>";
+    let field = "<FIELD name=\"ra\" datatype=\"double\" unit=\"deg\" ucd=\"pos.eq.ra;meta.main\" ref=\"icrs\"><DESCRIPTION>Position &lt;ICRS&gt;</DESCRIPTION></FIELD>";
     assert!(document.contains(field), "{document}");
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod gc;
 mod show;
+mod visibility;
 
 use catalogs::{CatalogSnapshot, TableName};
 use metadata::{Metadata, PublishedTable};
@@ -19,13 +20,17 @@ use crate::{
 
 /// Does what a sub-command says.
 pub(crate) async fn run(config: Config, command: CatalogCommand) -> Result<(), Failure> {
-    wiring::expect_data(&config)?;
+    // Who may see a table can be said before there is any.
+    if !matches!(command, CatalogCommand::Visibility(_)) {
+        wiring::expect_data(&config)?;
+    }
     match command {
         CatalogCommand::List(args) => list(&config, &args).await,
         CatalogCommand::Show(args) => show::run(&config, &args).await,
         CatalogCommand::Check(args) => check::run(&config, &args).await,
         CatalogCommand::Versions(args) => versions(&config, &args).await,
         CatalogCommand::Drop(args) => drop_table(&config, &args).await,
+        CatalogCommand::Visibility(args) => visibility::run(&config, &args).await,
         CatalogCommand::Gc(args) => gc::run(&config, &args).await,
     }
 }
@@ -116,7 +121,7 @@ fn bytes(snapshot: &CatalogSnapshot) -> u64 {
 }
 
 /// Lines with their columns under each other; the last column may be as long as it likes.
-fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
+pub(super) fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();

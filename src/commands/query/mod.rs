@@ -19,8 +19,8 @@ use std::{
 
 use futures::TryStreamExt;
 use jobs::{
-    Answer, Estimate, Jobs, QueryRequest,
-    formats::{Encoded, Format},
+    Answer, Caller, Estimate, Jobs, QueryRequest,
+    formats::{Encoded, Form, Format},
 };
 use serde_json::json;
 use tokio::time::{sleep, timeout};
@@ -28,7 +28,7 @@ use tokio::time::{sleep, timeout};
 use self::{on::Places, output::Output};
 use super::print;
 use crate::{
-    cli::{AnswerFormat, Language, QueryArgs},
+    cli::{Language, QueryArgs},
     config::Config,
     failure::Failure,
     progress, shutdown, wiring,
@@ -79,7 +79,7 @@ async fn ask(config: &Config, args: &QueryArgs) -> Result<(), Failure> {
         Some(places) => wiring::jobs_over(config, places.tables())?,
         None => {
             wiring::expect_data(config)?;
-            wiring::jobs(config).await?
+            wiring::jobs(config, Caller::Operator).await?
         }
     };
     // The places go last: the query reads what is in them.
@@ -87,7 +87,7 @@ async fn ask(config: &Config, args: &QueryArgs) -> Result<(), Failure> {
 }
 
 /// Explains, estimates or answers.
-async fn tell(jobs: &Jobs, request: QueryRequest, args: &QueryArgs, format: AnswerFormat) -> Result<(), Failure> {
+async fn tell(jobs: &Jobs, request: QueryRequest, args: &QueryArgs, format: Format) -> Result<(), Failure> {
     if args.explain {
         return print(jobs.explain(request.language, &request.text).await?.trim_end());
     }
@@ -134,13 +134,13 @@ fn costs_as_json(estimate: &Estimate) -> String {
     .to_string()
 }
 
-fn request(config: &Config, args: &QueryArgs, format: AnswerFormat) -> Result<QueryRequest, Failure> {
+fn request(config: &Config, args: &QueryArgs, format: Format) -> Result<QueryRequest, Failure> {
     let language = match args.lang {
         Language::Adql => jobs::Language::Adql,
         Language::Sql => jobs::Language::Sql,
     };
-    let usual = match format {
-        AnswerFormat::Table => config.query.default_maxrec.get().min(ROWS_FOR_A_PERSON),
+    let usual = match format.form {
+        Form::Text => config.query.default_maxrec.get().min(ROWS_FOR_A_PERSON),
         _ => config.query.default_maxrec.get(),
     };
     Ok(QueryRequest { language, text: text(args)?, max_rows: Some(args.maxrec.unwrap_or(usual)) })
@@ -157,8 +157,8 @@ fn text(args: &QueryArgs) -> Result<String, Failure> {
     read.map_err(|error| Failure::File { path: path.clone(), reason: error.to_string() })
 }
 
-fn refuse_bytes_on_a_terminal(format: AnswerFormat) -> Result<(), Failure> {
-    let is_text = !matches!(format, AnswerFormat::Parquet | AnswerFormat::Arrow);
+fn refuse_bytes_on_a_terminal(format: Format) -> Result<(), Failure> {
+    let is_text = format.form.is_text() && format.packing.is_none();
     if is_text || !io::stdout().is_terminal() {
         return Ok(());
     }
@@ -167,16 +167,7 @@ fn refuse_bytes_on_a_terminal(format: AnswerFormat) -> Result<(), Failure> {
 }
 
 /// Writes an answer to its end, or takes back what was written of it.
-async fn write(answer: Answer, args: &QueryArgs, format: AnswerFormat) -> Result<(), Failure> {
-    let format = match format {
-        AnswerFormat::Table => Format::Table,
-        AnswerFormat::Csv => Format::Csv { header: true },
-        AnswerFormat::Json => Format::Json,
-        AnswerFormat::Ndjson => Format::NdJson,
-        AnswerFormat::Parquet => Format::Parquet,
-        AnswerFormat::Arrow => Format::Arrow,
-        AnswerFormat::Votable => Format::default(),
-    };
+async fn write(answer: Answer, args: &QueryArgs, format: Format) -> Result<(), Failure> {
     let mut encoded = Encoded::new(answer, format)?;
     let mut out = Output::create(args.output.as_deref())?;
     let bar = progress::asked();

@@ -53,6 +53,50 @@ fn assert_refused(reply: &Reply, status: StatusCode, sentence: &str) {
 }
 
 #[tokio::test]
+async fn a_user_signs_in_with_a_password_or_a_token_and_sees_what_others_do_not() {
+    let house = House::with_stars(3).await;
+    let (ada, team): (metadata::UserName, metadata::GroupName) = ("ada".parse().unwrap(), "team".parse().unwrap());
+    house.metadata.add_user(&ada, "correct horse", "a test").await.unwrap();
+    house.metadata.add_group(&team, "a test").await.unwrap();
+    house.metadata.change_members(&team, std::slice::from_ref(&ada), &[], "a test").await.unwrap();
+    let scopes = [metadata::Scope::Query].into();
+    let new = metadata::NewToken { user: ada, label: "x".into(), scopes, expires_at: None };
+    let (id, token) = house.metadata.create_token(&new, "a test").await.unwrap();
+    let restricted = metadata::Visibility::Restricted { groups: [team].into(), released_at: None };
+    house.metadata.set_visibility(&"demo.stars".parse().unwrap(), &restricted, "a test").await.unwrap();
+    let service = Service::over(house).await;
+    let query = [("LANG", "ADQL"), ("QUERY", "SELECT COUNT(*) AS n FROM demo.stars"), ("FORMAT", "csv")];
+    assert_eq!(service.query(&query).await.status, StatusCode::BAD_REQUEST);
+    let right = ["Basic YWRhOmNvcnJlY3QgaG9yc2U=".to_owned(), format!("Bearer {token}")];
+    for authorization in &right {
+        let reply = service.query_as(authorization, &query).await;
+        assert_eq!((reply.status, reply.text.as_str()), (StatusCode::OK, "n\r\n3\r\n"), "{authorization}");
+    }
+    service.house.metadata.revoke_token(&id, "a test").await.unwrap();
+    for (authorization, sentence) in [
+        ("Basic YWRhOndyb25nIGhvcnNl", "The name or the password is wrong."),
+        (right[1].as_str(), "The token is not in force."),
+        ("Negotiate x", "Sign in by Basic"),
+    ] {
+        let reply = service.query_as(authorization, &query).await;
+        assert_refused(&reply, StatusCode::UNAUTHORIZED, sentence);
+        let challenges: Vec<_> = reply.headers.get_all("www-authenticate").iter().collect();
+        assert_eq!(challenges.len(), 2, "{challenges:?}");
+    }
+    for _ in 0..4 {
+        service.query_as("Basic YWRhOndyb25nIGhvcnNl", &query).await;
+    }
+    let barred = service.query_as("Basic YWRhOndyb25nIGhvcnNl", &query).await;
+    assert_refused(&barred, StatusCode::TOO_MANY_REQUESTS, "Too many attempts to sign in failed");
+    assert!(barred.headers.contains_key("retry-after"));
+    assert_eq!(
+        service.query_as(&right[0], &query).await.status,
+        StatusCode::OK,
+        "what was right a moment ago still is"
+    );
+}
+
+#[tokio::test]
 async fn a_cone_is_answered_as_votable_and_as_csv() {
     let service = Service::over(House::with_stars(20).await).await;
     let reply = service.query(&[("LANG", "ADQL"), ("QUERY", CONE), ("FORMAT", "csv")]).await;
@@ -92,7 +136,7 @@ async fn what_is_wrong_is_told_in_a_votable_with_a_fitting_status() {
         (&[("QUERY", "SELECT * FROM demo.nothing")], "demo.nothing"),
         (&[("QUERY", CONE), ("LANG", "OOBLECK")], "Unknown query language"),
         (&[("QUERY", CONE), ("MAXREC", "-1")], "MAXREC"),
-        (&[("QUERY", CONE), ("FORMAT", "fits")], "is not offered"),
+        (&[("QUERY", CONE), ("FORMAT", "asdf")], "is not offered"),
         (&[("QUERY", CONE), ("UPLOAD", "t,param:t")], "Uploads are not supported"),
         (&[], "QUERY is missing"),
     ] {

@@ -65,6 +65,16 @@ impl Service {
         Reply { status: head.status, headers: head.headers, text, trailers }
     }
 
+    /// A query with a field `Authorization`.
+    pub async fn query_as(&self, authorization: &str, pairs: &[(&str, &str)]) -> Reply {
+        let request = Request::builder().uri(format!("{}{}", self.base, path(pairs)));
+        let request = request.header(header::AUTHORIZATION, authorization).body(Full::default()).unwrap();
+        let (head, body) = self.client.request(request).await.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+        let (text, trailers) = (String::from_utf8(bytes).unwrap(), HeaderMap::new());
+        Reply { status: head.status, headers: head.headers, text, trailers }
+    }
+
     pub async fn query(&self, pairs: &[(&str, &str)]) -> Reply {
         self.send(Method::GET, &path(pairs), None).await
     }

@@ -62,6 +62,18 @@ impl Home {
         Self { folder, environment }
     }
 
+    /// Catalogues in a local folder, metadata in a new database of a PostgreSQL server, whose name is returned as well;
+    /// `tell` tells something to the server at `url`.
+    pub(crate) fn on_postgres(url: &str, tell: impl FnOnce(&str)) -> (String, Self) {
+        let Self { folder, mut environment } = Self::on_a_local_folder();
+        let name = folder.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.').to_lowercase();
+        let name = format!("it_{name}");
+        tell(&format!("CREATE DATABASE {name}"));
+        let (server, _) = url.rsplit_once('/').unwrap();
+        environment.push(("ALMAGEST__METADATA__URL", format!("{server}/{name}")));
+        (name, Self { folder, environment })
+    }
+
     /// A file of this home.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

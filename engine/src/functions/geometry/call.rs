@@ -23,6 +23,7 @@ use sky::{Cone, Deg, Position, SkyBox, SkyError};
 use super::{cast, forms, make, measure, moc, predicates, relate};
 use crate::{
     functions::FUNCTIONS,
+    limits::watch::checkpoint,
     values::{ShapeType, check_system, region, spoken},
 };
 
@@ -149,6 +150,7 @@ impl ScalarUDFImpl for Geometry {
             let answer = answer(self.operation, &arguments.args, 1, &mut Settle::strict())?;
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&answer, 0)?));
         }
+        checkpoint(&arguments.config_options)?; // shapes are slow
         let answer = answer(self.operation, &arguments.args, arguments.number_rows, &mut Settle::default())?;
         Ok(ColumnarValue::Array(answer))
     }

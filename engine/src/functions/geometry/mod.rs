@@ -27,6 +27,7 @@ use datafusion::logical_expr::ScalarUDF;
 use call::{Geometry, Operation};
 pub(crate) use dali::to_dali;
 pub(super) use declared::declared;
+pub(crate) use predicates::{closer, in_circle, within};
 
 use crate::values::ShapeType;
 

@@ -78,17 +78,36 @@ fn near(operation: Operation, arguments: &[ColumnarValue], rows: usize) -> Resul
             Position::from_deg(lon.at(row)?, lat.at(row)?).ok()?,
             Position::from_deg(lon2.at(row)?, lat2.at(row)?).ok()?,
         );
-        let radius = radius.at(row)?;
-        if operation == Operation::InCircle {
-            return Some(Cone::new(other, Deg(radius)).ok()?.contains_position(one));
-        }
-        // Two parallels are nowhere closer than their difference in latitude.
-        if (one.lat.deg() - other.lat.deg()).abs() > radius + 1e-9 {
-            return Some(false);
-        }
-        Some(compares(operation, one, other, radius))
+        of_pair(operation, one, other, radius.at(row)?)
     });
     Ok(answers.collect())
+}
+
+/// The answer for one pair of positions. None where the radius is that of no circle, and one is asked for.
+fn of_pair(operation: Operation, one: Position, other: Position, radius: f64) -> Option<bool> {
+    if operation == Operation::InCircle {
+        return Some(Cone::new(other, Deg(radius)).ok()?.contains_position(one));
+    }
+    // Two parallels are nowhere closer than their difference in latitude.
+    if (one.lat.deg() - other.lat.deg()).abs() > radius + 1e-9 {
+        return Some(false);
+    }
+    Some(compares(operation, one, other, radius))
+}
+
+/// Whether [`IN_CIRCLE`](super::IN_CIRCLE) is true of a position and a circle.
+pub(crate) fn in_circle(position: Position, center: Position, radius: f64) -> bool {
+    of_pair(Operation::InCircle, position, center, radius) == Some(true)
+}
+
+/// Whether [`WITHIN`](super::WITHIN) is true of two positions and an angle.
+pub(crate) fn within(one: Position, other: Position, radius: f64) -> bool {
+    of_pair(Operation::Within, one, other, radius) == Some(true)
+}
+
+/// Whether [`CLOSER`](super::CLOSER) is true of two positions and an angle.
+pub(crate) fn closer(one: Position, other: Position, radius: f64) -> bool {
+    of_pair(Operation::Closer, one, other, radius) == Some(true)
 }
 
 /// The answer for every row; where a number is missing there is none.
