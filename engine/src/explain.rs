@@ -3,7 +3,7 @@
 //! One fact a line, for whoever wrote the query. Those who work on the engine read
 //! [`Query::plan_text`](crate::Query::plan_text).
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use catalogs::CatalogSnapshot;
 use datafusion::{
@@ -15,7 +15,9 @@ use datafusion::{
         Column, JoinType, ScalarValue,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    datasource::{memory::MemorySourceConfig, source_as_provider},
+    datasource::{
+        memory::MemorySourceConfig, physical_plan::FileScanConfig, source::DataSourceExec, source_as_provider,
+    },
     error::Result,
     logical_expr::{Distinct, Expr, Join, LogicalPlan},
     physical_plan::ExecutionPlan,
@@ -48,6 +50,14 @@ pub(crate) fn explain(
         steps.extend(step(node));
         Ok(TreeNodeRecursion::Continue)
     })?;
+    let opened: u64 = scanned.iter().map(|scanned| scanned.estimate.files as u64).sum();
+    let read = files_read(physical);
+    if read > 0 && read < opened {
+        let (counted, of) = (grouped(opened - read), counted(opened, "file"));
+        lines.push(format!(
+            "The rows of {counted} of {of} are counted by the metadata alone: each lies within one cell."
+        ));
+    }
     if physical.exists(|node| Ok(node.is::<LateRowsExec>()))? {
         lines.push("What orders is read first, the other columns only where they hold rows of the answer.".to_owned());
     }
@@ -65,6 +75,17 @@ pub(crate) fn explain(
         (_, false) => format!("At most {size} are read."),
     });
     Ok(lines)
+}
+
+/// How many files the scans of a plan read, each once.
+fn files_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
+        let files = scan.data_source().downcast_ref::<FileScanConfig>();
+        let paths = files.iter().flat_map(|files| &files.file_groups).flat_map(|group| group.files());
+        return paths.map(|file| &file.object_meta.location).collect::<HashSet<_>>().len() as u64;
+    }
+    let twice = plan.is::<LateRowsExec>(); // both of its scans are of the same files
+    plan.children().into_iter().take(if twice { 1 } else { usize::MAX }).map(files_read).sum()
 }
 
 /// An explanation as the answer to a query.

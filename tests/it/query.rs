@@ -188,7 +188,7 @@ fn an_output_is_complete_or_not_there_and_an_old_one_stays() {
     fs::write(home.path("old.csv"), "old").unwrap();
     let refusals = [
         ("SELECT no_such_column FROM stars", &[][..]),
-        ("SELECT CAST(coalesce(name, 'x') AS BIGINT) FROM stars", &["--lang", "sql"]),
+        ("SELECT to_timestamp(coalesce(name, 'x')) AS t FROM stars", &["--lang", "sql"]),
     ];
     for (query, more) in refusals {
         refused(asking(&home).args(stars).args(more).args(["-o", "old.csv", query]));

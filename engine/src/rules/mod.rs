@@ -3,6 +3,7 @@
 //! The order in which they run is fixed here, with a reason beside each.
 
 mod arithmetic;
+mod counted_cells;
 mod declared_pairs;
 mod fallible_casts;
 pub(crate) mod late_rows;
@@ -56,6 +57,9 @@ fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let before = |rules: &[Arc<dyn PhysicalOptimizerRule + Send + Sync>], name: &str| {
         rules.iter().rposition(|rule| rule.name() == name).unwrap_or(rules.len())
     };
+    // As soon as what statistics answer has been, before parts are put together again.
+    let at = before(&rules, "join_selection");
+    rules.insert(at, Arc::new(counted_cells::CountedCells));
     // While it is still an operator that the query itself asks for an order, and after it has been settled where else one
     // is needed.
     let at = before(&rules, "OutputRequirements");
@@ -77,6 +81,7 @@ mod tests {
         let rules = physical();
         let at = |name: &str| rules.iter().rposition(|rule| rule.name() == name).unwrap_or_else(|| panic!("no {name}"));
         for (before, ours, after) in [
+            ("aggregate_statistics", "counted_cells", "join_selection"),
             ("EnsureRequirements", "relax_order", "OutputRequirements"),
             ("ProjectionPushdown", "late_rows", "EnsureCooperative"),
             ("late_rows", "partial_groups", "EnsureCooperative"),

@@ -45,6 +45,7 @@ pub(crate) use footers::with_pages;
 pub(crate) use hpx_ranges::HpxRanges;
 pub(crate) use index::FoundBy;
 pub(crate) use pieces::{bytes_of, in_any_order};
+pub(crate) use scan::Counted;
 
 /// One catalogue snapshot, scanned by its exact column names.
 #[derive(Debug)]

@@ -118,8 +118,13 @@ pub(super) async fn plan(
     let statistics = statistics(snapshot, decision, columns, !filters.is_empty(), &load).await?;
     let ordering = ordering(snapshot, decision, columns);
     let bounds = FileBounds::of_scan(snapshot, decision, columns, ordering.is_some(), threads).await?;
+    let counted = filters.is_empty() && limit.is_none() && is_counted(snapshot, columns).await?;
     let files = decision.files.iter().zip(&load.bytes).map(|(number, bytes)| {
         let entry = PartitionedFile::new_from_meta(snapshot.object_of(&snapshot.files()[*number]));
+        let entry = match counted.then(|| Counted::of(snapshot, *number)).flatten() {
+            Some(counted) => entry.with_extension(counted),
+            None => entry,
+        };
         Piece { file: PartitionedFile { statistics: bounds.of(*number).map(Arc::new), ..entry }, bytes: *bytes }
     });
     let groups = pieces::groups(files.collect(), threads, ordering.is_some());
@@ -274,6 +279,37 @@ impl<'a> FileBounds<'a> {
         let num_rows = Precision::Inexact(self.files[number].rows as usize);
         Some(Statistics { num_rows, total_byte_size: Precision::Absent, column_statistics: told })
     }
+}
+
+/// What is known of the rows of a file of which nothing is given out but their cells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    pub(crate) rows: i64,
+    /// The lowest and the highest number that the column of cells may have.
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+}
+
+impl Counted {
+    fn of(snapshot: &CatalogSnapshot, number: usize) -> Option<Self> {
+        let (file, coarser) = (&snapshot.files()[number], 2 * (29 - u32::from(cell_order(snapshot)?)));
+        let cell = |cell: u64| (cell >> coarser) as i64; // cells have 62 bits
+        let (first, last) = file.cells?;
+        Some(Self { rows: i64::try_from(file.rows).ok()?, first: cell(first), last: cell(last) })
+    }
+}
+
+/// Whether a scan gives out nothing but cells, each row has one, and they are those that its file is kept by.
+async fn is_counted(snapshot: &CatalogSnapshot, columns: &Columns) -> Result<bool> {
+    let table = snapshot.descriptor();
+    let ours = table.data.is_none() && snapshot.position_slack().0 == 0.0;
+    let Some(cell) = columns.cell.filter(|cell| ours && columns.given == [*cell]) else { return Ok(false) };
+    let field = columns.schema.field(cell);
+    if *field.data_type() != DataType::Int64 {
+        return Ok(false);
+    }
+    let told = bounds::statistics(snapshot, field.name()).await?;
+    Ok(told.is_some_and(|told| told.nulls.null_count() == 0 && told.nulls.values().iter().all(|nulls| *nulls == 0)))
 }
 
 fn cell_order(snapshot: &CatalogSnapshot) -> Option<u8> {

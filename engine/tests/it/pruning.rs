@@ -414,6 +414,56 @@ async fn joins_and_queries_within_queries_find_the_same_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn counts_by_cells_are_known_of_the_files_that_lie_within_one() {
+    let house = house().await;
+    let counts = |cell: &str, of: &str| format!("SELECT {cell} AS cell, COUNT(*) AS n FROM p.{of} GROUP BY {cell}");
+    let read = async |text: &str| {
+        let query = house.engine.plan(&house.tables, Language::Adql, text, QueryLimits::default()).await.unwrap();
+        let files: BTreeSet<String> = query
+            .plan_text()
+            .match_indices("Npix=")
+            .map(|(at, _)| at)
+            .map(|at| {
+                let plan = query.plan_text();
+                let from = plan[..at]
+                    .rfind('[')
+                    .map_or(0, |from| from + 1)
+                    .max(plan[..at].rfind(", ").map_or(0, |from| from + 2));
+                plan[from..].split(".parquet").next().unwrap_or_default().to_owned()
+            })
+            .collect();
+        files.len()
+    };
+    for table in ["stars", "nan", "kids", "small_stars"] {
+        let mut before = 0;
+        for order in [0, 1, 2, 3, 4, 6, 9, 29] {
+            let cell = format!("IVO_HEALPIX_INDEX({order}, ra, dec)");
+            let (known, every) = (counts(&cell, table), counts(&cell.replace("ra", "ra + 0"), table));
+            let answer = ask(&format!("{known} ORDER BY cell")).await;
+            assert_eq!(answer, ask(&format!("{every} ORDER BY cell")).await, "{known}");
+            let some = format!("{} HAVING COUNT(*) > 3 ORDER BY n DESC, cell", known);
+            assert_eq!(ask(&some).await, ask(&some.replace("ra", "ra + 0")).await, "{some}");
+            let within = |text: &str| text.replace(" GROUP BY", " WHERE dec > 0 GROUP BY") + " ORDER BY cell";
+            assert_eq!(ask(&within(&known)).await, ask(&within(&every)).await, "{known}");
+            let (files, of) = (read(&known).await, read(&every).await);
+            assert!(of > 10 && files >= before && files <= of, "{known}: {files} of {of} after {before}");
+            before = files;
+            match (table, order) {
+                ("stars" | "nan", 0) => assert_eq!(files, 0, "{known}: no file lies in two base cells"),
+                ("stars" | "nan", 1) => assert!(files < of, "{known}: {files} of {of}"),
+                (_, 29) => assert!(files > of / 2, "{known}: {files} of {of}"),
+                ("kids" | "small_stars", _) => assert_eq!(files, of, "{known}: cells are somebody else's"),
+                _ => {}
+            }
+        }
+    }
+    let text = format!("EXPLAIN {}", counts("IVO_HEALPIX_INDEX(0, ra, dec)", "stars"));
+    let told = ask(&text).await;
+    let told: Vec<&str> = told.column(0).as_string::<i32>().iter().flatten().collect();
+    assert!(told.iter().any(|line| line.starts_with("No rows are read")), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_rows_of_an_order_are_the_first_of_all_rows() {
     let conditions = conditions(9, true);
     for table in ["stars", "small_nan", "kids"] {
@@ -464,7 +514,7 @@ async fn counts_and_extremes_without_a_filter_are_those_of_the_rows() {
 async fn the_cell_of_a_position_is_the_stored_one_where_that_is_sure() {
     let text = |table: &str, k: u8, more: &str| {
         format!(
-            "SELECT IVO_HEALPIX_INDEX({k}, s.ra, s.dec{more}) AS p, COUNT(*) AS n FROM p.{table} AS s GROUP BY IVO_HEALPIX_INDEX({k}, s.ra, s.dec{more})"
+            "SELECT IVO_HEALPIX_INDEX({k}, s.ra, s.dec{more}) AS p, COUNT(s.id) AS n FROM p.{table} AS s GROUP BY IVO_HEALPIX_INDEX({k}, s.ra, s.dec{more})"
         )
     };
     for (table, stored) in [("stars", true), ("nan", true), ("kids", false), ("small_stars", false)] {

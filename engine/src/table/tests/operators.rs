@@ -8,7 +8,7 @@ use datafusion::{
 use super::*;
 use crate::rules::{late_rows::LateRows, partial_groups::PartialGroups};
 
-const OURS: [&str; 3] = ["relax_order", "late_rows", "partial_groups"];
+const OURS: [&str; 4] = ["relax_order", "counted_cells", "late_rows", "partial_groups"];
 
 /// A query as DataFusion plans it, or with our operators, however little there is to gain.
 async fn planned_by(ours: bool, text: &str) -> (Planned, Arc<Watch>) {
